@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command ``w2s``: one module a group of commands, put together in ``app``."""

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Typer application: every command by name."""
+
+from typing import Annotated
+
+import typer
+
+from wav2small_micro import __version__
+from wav2small_micro.cli.console import ErrorsWithHints
+
+app = typer.Typer(
+    name="w2s",
+    cls=ErrorsWithHints,
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    help="Wav2Small on microcontrollers: arousal, dominance and valence of a voice.",
+)
+
+
+@app.callback()
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Wav2Small on microcontrollers: arousal, dominance and valence of a voice."""
+    if show:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point of ``w2s``."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

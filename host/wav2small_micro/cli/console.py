@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every command shares: options, tables for people, JSON for scripts, errors with a hint."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any
+
+import click
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from typer.core import TyperGroup
+
+from wav2small_micro.errors import W2sError
+
+DEFAULT_MODEL = "wav2small-72k"
+DEFAULT_ENV = "stm32f407_discovery"
+
+ModelOption = Annotated[
+    str, typer.Option("--model", "-m", help="Model folder in models/, or a path to one.")
+]
+EnvOption = Annotated[
+    str, typer.Option("--env", "-e", help="Board: a PlatformIO environment of this project.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts.")]
+
+out = Console()
+err = Console(stderr=True)
+
+
+class ErrorsWithHints(TyperGroup):
+    """A command group that turns W2sError into two lines on stderr and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except W2sError as error:
+            print_error(error)
+            raise typer.Exit(1) from error
+
+
+def print_error(error: W2sError) -> None:
+    """The message, and the hint below it where there is one."""
+    err.print(f"[bold red]error:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
+    if error.hint:
+        err.print(f"[bold]hint:[/]  {escape(error.hint)}", highlight=False, soft_wrap=True)
+
+
+def print_json(data: Any) -> None:
+    """One JSON document on stdout."""
+    typer.echo(json.dumps(data, indent=2, default=_plain))
+
+
+def print_json_line(data: Any) -> None:
+    """One JSON document on one line, for streams."""
+    typer.echo(json.dumps(data, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    """numpy values and paths as what JSON knows."""
+    to_list: Callable[[], Any] | None = getattr(value, "tolist", None)
+    return to_list() if to_list else str(value)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A rich table: the first column is the name, the others are figures."""
+    made = Table(title=title, title_justify="left", title_style="bold")
+    for i, column in enumerate(columns):
+        made.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    return made
