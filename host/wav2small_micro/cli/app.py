@@ -17,14 +17,19 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def version(
-    show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    """Wav2Small on microcontrollers: arousal, dominance and valence of a voice."""
+def _print_version(show: bool) -> None:
     if show:
         typer.echo(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def root(
+    show: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Version.")
+    ] = False,
+) -> None:
+    """Wav2Small on microcontrollers: arousal, dominance and valence of a voice."""
 
 
 def main() -> None:

@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -32,7 +31,7 @@ err = Console(stderr=True)
 class ErrorsWithHints(TyperGroup):
     """A command group that turns W2sError into two lines on stderr and exit code 1."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except W2sError as error:
