@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Every target does its own set-up: `make demo` in a fresh clone is enough. What is installed is
+# noted in .venv/.stamp, so that a second call starts at once.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+
+# The extension wav2small_micro._native is compiled from these.
+NATIVE := setup.py $(wildcard host/native_build.py host/wav2small_micro/native_build.py) \
+          $(shell find firmware/lib -name '*.[ch]' 2>/dev/null)
+C_FILES := $(shell find firmware tests/native -name '*.[ch]' 2>/dev/null)
+PY_FILES := host tests scripts setup.py $(wildcard firmware/platforms firmware/boards)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format sanitize clean distclean
+
+help:
+	@echo 'make setup     install what the command w2s needs: .venv/bin/w2s --help'
+	@echo 'make demo      a clip through every engine and an emulated STM32F407'
+	@echo 'make test      all tests: units, C under sanitizers, the firmware of every board in QEMU'
+	@echo 'make sanitize  only the C tests under AddressSanitizer and UBSan'
+	@echo 'make lint      ruff, mypy, clang-format, cppcheck'
+	@echo 'make format    let ruff and clang-format rewrite the sources'
+	@echo 'make clean     remove what was built; make distclean removes .venv too'
+
+setup: $(STAMP)/base
+
+demo: setup
+	$(BIN)/w2s demo
+
+test: $(STAMP)/test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+sanitize: $(STAMP)/test
+	$(BIN)/python -m pytest tests/native $(PYTEST_ARGS)
+
+lint: $(STAMP)/lint
+	$(BIN)/ruff check $(PY_FILES)
+	$(BIN)/ruff format --check $(PY_FILES)
+	$(BIN)/mypy
+	clang-format --dry-run -Werror $(C_FILES)
+	cppcheck --quiet --project=.cppcheck --error-exitcode=1
+
+format: $(STAMP)/lint
+	$(BIN)/ruff check --fix $(PY_FILES)
+	$(BIN)/ruff format $(PY_FILES)
+	clang-format -i $(C_FILES)
+
+clean:
+	rm -rf .pio build out host/*.egg-info host/wav2small_micro/_native* $(STAMP)
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+distclean: clean
+	rm -rf $(VENV)
+
+# Set-up. One `pip install` a profile: it is quick where nothing is missing, and it compiles the
+# extension, so it runs again when pyproject.toml or a C source changes.
+
+PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
+INSTALLED = @mkdir -p $(STAMP) && touch $(STAMP)/base $@
+
+$(STAMP)/venv: scripts/system-tools.sh
+	PYTHON='$(PYTHON)' scripts/system-tools.sh base
+	test -x $(BIN)/python || '$(PYTHON)' -m venv $(VENV)
+	@mkdir -p $(STAMP) && touch $@
+
+$(STAMP)/base: $(STAMP)/venv pyproject.toml $(NATIVE)
+	$(PIP) --editable .
+	$(INSTALLED)
+
+$(STAMP)/test: $(STAMP)/venv pyproject.toml $(NATIVE)
+	$(PIP) --editable '.[train,test]'
+	$(INSTALLED)
+
+$(STAMP)/lint: $(STAMP)/venv pyproject.toml
+	PYTHON='$(PYTHON)' scripts/system-tools.sh lint
+	$(PIP) --editable '.[lint]'
+	$(INSTALLED)
