@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "session.h"
+
+#include <string.h>
+
+#include "board.h"
+
+/// The wire and the library name the same things by the same numbers ///
+
+_Static_assert((int)LINK_NORM_GIVEN == W2S_NORM_GIVEN, "norm");
+_Static_assert((int)LINK_NORM_LIVE == W2S_NORM_LIVE, "norm");
+_Static_assert((int)LINK_NORM_BUFFERED == W2S_NORM_BUFFERED, "norm");
+_Static_assert((int)LINK_LAYERS == W2S_TAPS, "layers");
+_Static_assert((int)LINK_LAYER_L1 == W2S_TAP_L1 && (int)LINK_LAYER_L4 == W2S_TAP_L4, "layers");
+_Static_assert((int)LINK_LAYER_POOL == W2S_TAP_POOL, "layers");
+_Static_assert((int)LINK_LAYER_LIN == W2S_TAP_LIN && (int)LINK_LAYER_SOF == W2S_TAP_SOF, "layers");
+
+enum { CONSOLE_WINDOW = 4 }; /* segments: two seconds, when START asks for no window */
+
+/// Hooks of the library ///
+
+/* The library reads its clock at every row. That is also where a long call, such as the end of
+ * a buffered clip, shows the watchdog that it gets on. */
+static uint64_t read_clock(void) {
+    board_watchdog_kick();
+    return board_ticks();
+}
+
+static void send_row(void *user, w2s_tap layer, uint32_t row, const void *data, size_t bytes) {
+    session_t *session = user;
+    const uint64_t begin = board_ticks();
+    const link_row_t head = {
+        .session = session->id,
+        .layer = (uint8_t)layer,
+        .element_size = layer == W2S_TAP_LOGMEL ? sizeof(int16_t) : sizeof(int8_t),
+        .row = row,
+    };
+    outlet_event(session->outlet, LINK_ROW, &head, sizeof head, data, bytes);
+    session->ticks_sending += board_ticks() - begin;
+}
+
+/// Windows ///
+
+static uint32_t square_root(uint64_t square) {
+    uint32_t root = 0;
+    for (uint32_t bit = 1u << 31; bit != 0; bit >>= 1) {
+        uint64_t trial = (uint64_t)root | bit;
+        if (trial * trial <= square) {
+            root = (uint32_t)trial;
+        }
+    }
+    return root;
+}
+
+static void print_window(const w2s_adv *adv) {
+    text_t line;
+    text_start(&line, "A ");
+    text_add_q16(&line, adv->arousal);
+    text_add(&line, " D ");
+    text_add_q16(&line, adv->dominance);
+    text_add(&line, " V ");
+    text_add_q16(&line, adv->valence);
+    outlet_text(&line);
+}
+
+static void send_window(session_t *session, const w2s_adv *adv) {
+    const link_window_t window = {
+        .session = session->id,
+        .segment = session->segments - 1u,
+        .arousal = adv->arousal,
+        .dominance = adv->dominance,
+        .valence = adv->valence,
+        .level_rms = square_root(session->level_squares / session->level_samples),
+    };
+    outlet_event(session->outlet, LINK_WINDOW, &window, sizeof window, NULL, 0);
+}
+
+/* Says what the half second that has just ended brought. */
+static void report_window(session_t *session) {
+    const bool print = session->print_windows && session->live;
+    const uint32_t length =
+        session->window_segments > 0 ? session->window_segments : CONSOLE_WINDOW;
+    w2s_adv adv;
+    if (w2s_window(&session->engine, length, &adv) != W2S_OK) {
+        return;
+    }
+    if (session->window_segments > 0) {
+        send_window(session, &adv);
+    }
+    if (print) {
+        print_window(&adv);
+    }
+}
+
+static void watch_segments(session_t *session) {
+    const uint32_t finished = w2s_segments(&session->engine);
+    if (finished == session->segments) {
+        return;
+    }
+    session->segments = finished;
+    if (session->window_segments > 0 || (session->print_windows && session->live)) {
+        report_window(session);
+    }
+    session->level_squares = 0;
+    session->level_samples = 0;
+}
+
+/// Life of a session ///
+
+w2s_status session_init(session_t *session, const w2s_model *model, outlet_t *outlet) {
+    memset(session, 0, sizeof *session);
+    session->outlet = outlet;
+    w2s_status status = w2s_init(&session->engine, model);
+    w2s_set_clock(&session->engine, read_clock);
+    return status;
+}
+
+w2s_status session_start(session_t *session, const link_start_t *request) {
+    const w2s_stats stats = {
+        .samples = request->samples,
+        .sum = request->sum,
+        .sum_squares = request->sum_squares,
+    };
+    const w2s_norm norm = (w2s_norm)request->norm;
+    session->id = request->session;
+    session->next_block = 0;
+    session->samples = 0;
+    session->result = (w2s_adv){0, 0, 0};
+    session->window_segments = request->window_segments;
+    session->live = norm == W2S_NORM_LIVE;
+    session->segments = 0;
+    session->level_squares = 0;
+    session->level_samples = 0;
+    session->ticks_total = 0;
+    session->ticks_sending = 0;
+    w2s_set_tap(&session->engine, send_row, session, request->tap_mask);
+    session->status = w2s_start(&session->engine, norm, norm == W2S_NORM_GIVEN ? &stats : NULL);
+    session->state = session->status == W2S_OK ? SESSION_RUNNING : SESSION_NONE;
+    return session->status;
+}
+
+static void add_to_level(session_t *session, const int16_t *pcm, size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+        const int32_t sample = pcm[i];
+        session->level_squares += (uint32_t)(sample * sample);
+    }
+    session->level_samples += (uint32_t)count;
+}
+
+w2s_status session_push(session_t *session, const uint8_t *pcm, size_t count) {
+    const uint64_t begin = board_ticks();
+    for (size_t done = 0; done < count && session->status == W2S_OK;) {
+        int16_t hop[W2S_HOP]; /* the payload is not aligned */
+        const size_t length = count - done < W2S_HOP ? count - done : W2S_HOP;
+        memcpy(hop, pcm + done * sizeof *hop, length * sizeof *hop);
+        session->status = w2s_push(&session->engine, hop, length);
+        add_to_level(session, hop, length);
+        done += length;
+    }
+    session->ticks_total += board_ticks() - begin;
+    session->samples += count;
+    ++session->next_block;
+    ++session->blocks.accepted;
+    if (session->status != W2S_OK) {
+        session->state = SESSION_FAILED;
+        return session->status;
+    }
+    watch_segments(session);
+    return W2S_OK;
+}
+
+void session_finish(session_t *session) {
+    const uint64_t begin = board_ticks();
+    session->status = w2s_finish(&session->engine, &session->result);
+    session->ticks_total += board_ticks() - begin;
+    session->state = SESSION_FINISHED;
+}
+
+void session_stop(session_t *session) {
+    session->state = SESSION_NONE;
+    session->id = 0;
+}
+
+/// What a session cost ///
+
+session_ticks_t session_ticks(const session_t *session) {
+    session_ticks_t ticks = {
+        .front_end = w2s_ticks(&session->engine, W2S_TAP_LOGMEL),
+        .pool = w2s_ticks(&session->engine, W2S_TAP_INPUT),
+        .total = session->ticks_total - session->ticks_sending,
+    };
+    for (int layer = W2S_TAP_L1; layer < W2S_TAPS; ++layer) {
+        ticks.network += w2s_ticks(&session->engine, (w2s_tap)layer);
+    }
+    return ticks;
+}
+
+uint32_t session_frames(const session_t *session) {
+    return session->engine.rows[W2S_TAP_LOGMEL];
+}
+
+uint32_t session_rows(const session_t *session) {
+    return session->engine.rows[W2S_TAP_LIN];
+}
