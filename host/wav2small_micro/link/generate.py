@@ -144,6 +144,7 @@ def page() -> str:
 
 
 def _page_prose() -> str:
+    silence = messages.FRAME_SILENCE_MS
     return f"""<!-- Generated from host/wav2small_micro/link/messages.py: do not edit. -->
 # Link protocol, version {messages.PROTOCOL_VERSION}
 
@@ -164,8 +165,8 @@ semihosting console of an emulator. The same stream is readable in a terminal.
 
 A line of printable characters that ends with CR or LF outside a frame is a command for people:
 `help`, `info`, `live on`, `live off`, `counters`, `reset`. The answer is text too. A 0x00 starts
-a frame; the device reads text again after the 0x00 that ends it, or after {messages.FRAME_SILENCE_MS} ms
-of silence within it. A host treats everything that is no valid frame as text or noise.
+a frame; the device reads text again after the 0x00 that ends it, or after {silence} ms of
+silence within it. A host treats everything that is no valid frame as text or noise.
 
 ## Requests and replies
 

@@ -121,7 +121,7 @@ class DocumentedEnum(IntEnum):
 
     doc: str
 
-    def __new__(cls, value: int, doc: str) -> DocumentedEnum:
+    def __new__(cls, value: int, doc: str = "") -> DocumentedEnum:
         member = int.__new__(cls, value)
         member._value_ = value
         member.doc = doc
@@ -230,7 +230,7 @@ class Message:
     @classmethod
     def wire_fields(cls) -> tuple[WireField, ...]:
         """The fields in their order on the wire."""
-        return _wire_fields(cls)
+        return _wire_fields(cls)  # type: ignore[arg-type]  # a class is hashable
 
     @classmethod
     def fixed_format(cls) -> str:
