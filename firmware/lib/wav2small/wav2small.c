@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// wav2small.c: the flow. Samples fill frames, frames become log-mel rows, rows pass from layer to
+// layer as soon as they are complete, and end in the attention sums.
+#include "wav2small.h"
+
+#include "attention.h"
+#include "logmel.h"
+#include "norm.h"
+
+#include <string.h>
+
+enum { IDLE = 0, RUNNING = 1, FINISHED = 2 };
+
+// The log-mel buffer holds half decibels above -32 dB of a sample step squared; 0 is "below".
+#define BUFFER_ROWS (W2S_BUFFER_SECONDS * (W2S_SAMPLE_RATE / W2S_HOP))
+#define BUFFER_STEP (W2S_DB / 2)
+#define BUFFER_LEAST (-32 * W2S_DB)
+
+/// Taps and clock ///
+
+static bool tapped(const w2s_context *ctx, w2s_tap layer) {
+    return ctx->tap != NULL && (ctx->tap_mask >> layer & 1u) != 0;
+}
+
+static void offer(w2s_context *ctx, w2s_tap layer, const void *data, size_t bytes) {
+    if (tapped(ctx, layer)) ctx->tap(ctx->tap_user, layer, ctx->rows[layer], data, bytes);
+    ctx->rows[layer]++;
+}
+
+static void offer_acts(w2s_context *ctx, w2s_tap layer, const w2s_act *row, unsigned bands) {
+    int8_t plain[W2S_MEL * W2S_CHANNELS];
+    if (tapped(ctx, layer)) w2s_export_row(row, bands, plain);
+    offer(ctx, layer, plain, (size_t)bands * W2S_CHANNELS);
+}
+
+static uint64_t now(const w2s_context *ctx) { return ctx->clock != NULL ? ctx->clock() : 0; }
+
+static void charge(w2s_context *ctx, w2s_tap layer, uint64_t since) {
+    ctx->ticks[layer] += now(ctx) - since;
+}
+
+/// The network, row by row ///
+
+static void end_segment(w2s_context *ctx) {
+    if (ctx->rows[W2S_TAP_LIN] <= W2S_MAX_ROWS) {
+        w2s_sums_add(&ctx->sums, ctx->model, &ctx->segments[ctx->segment % W2S_SEGMENTS]);
+    }
+    ctx->segment++;
+    ctx->segment_rows = 0;
+    w2s_segment_reset(&ctx->segments[ctx->segment % W2S_SEGMENTS]);
+}
+
+static void attend(w2s_context *ctx, const w2s_act *row) {
+    int8_t lin[W2S_WIDE], sof[W2S_WIDE];
+    uint64_t t = now(ctx);
+    w2s_dense(ctx->model, &ctx->model->lin, row, lin);
+    charge(ctx, W2S_TAP_LIN, t);
+    t = now(ctx);
+    w2s_dense(ctx->model, &ctx->model->sof, row, sof);
+    charge(ctx, W2S_TAP_SOF, t);
+    offer(ctx, W2S_TAP_LIN, lin, sizeof lin);
+    offer(ctx, W2S_TAP_SOF, sof, sizeof sof);
+    t = now(ctx);
+    w2s_segment_add(&ctx->segments[ctx->segment % W2S_SEGMENTS], ctx->model, lin, sof);
+    ctx->segment_rows++;
+    if (ctx->segment_rows == W2S_SEGMENT_ROWS) end_segment(ctx);
+    charge(ctx, W2S_TAP_INPUT, t);
+}
+
+// Layers in their order: l1 l2 l3 pool l4 .. l7 attend. The functions below take a row into a
+// layer and pass on what comes out; NULL is the padding after the last row.
+enum { POOL = 3, ATTEND = 8, LAYERS = 9 };
+
+static const w2s_act *push_layer(w2s_context *ctx, unsigned layer, const void *row,
+                                 unsigned *count) {
+    const w2s_tap tap = layer < POOL    ? (w2s_tap)(W2S_TAP_L1 + layer)
+                        : layer == POOL ? W2S_TAP_POOL
+                                        : (w2s_tap)(W2S_TAP_L1 + layer - 1);
+    const unsigned bands = layer < POOL ? W2S_MEL : W2S_BANDS;
+    uint64_t t = now(ctx);
+    const w2s_act *out =
+        layer == POOL ? w2s_pool_push(&ctx->kernel, row, count)
+                      : w2s_conv_push(&ctx->kernel, ctx->model, layer < POOL ? layer : layer - 1,
+                                      row, count);
+    charge(ctx, tap, t);
+    for (unsigned i = 0; i < *count; i++) {
+        offer_acts(ctx, tap, out + (size_t)i * bands * W2S_PIXEL, bands);
+    }
+    return out;
+}
+
+static void pass_on(w2s_context *ctx, unsigned layer, const void *row) {
+    if (layer == ATTEND) {
+        attend(ctx, row);
+        return;
+    }
+    const size_t stride = (size_t)(layer < POOL ? W2S_MEL : W2S_BANDS) * W2S_PIXEL;
+    unsigned count;
+    const w2s_act *out = push_layer(ctx, layer, row, &count);
+    for (unsigned i = 0; i < count; i++) pass_on(ctx, layer + 1, out + i * stride);
+}
+
+// Each layer in turn gets its padding, once all rows of the layer before have reached it.
+static void drain(w2s_context *ctx) {
+    for (unsigned layer = 0; layer < ATTEND; layer++) pass_on(ctx, layer, NULL);
+}
+
+static void network_row(w2s_context *ctx, const int16_t db[W2S_MEL]) {
+    const w2s_model *model = ctx->model;
+    int8_t row[W2S_MEL];
+    for (unsigned band = 0; band < W2S_MEL; band++) {
+        int64_t steps = ((int64_t)db[band] * model->input_multiplier + (1 << 23)) >> 24;
+        int64_t q = steps + model->input_zero;
+        row[band] = (int8_t)(q < -128 ? -128 : q > 127 ? 127 : q);
+    }
+    offer(ctx, W2S_TAP_LOGMEL, db, W2S_MEL * sizeof *db);
+    offer(ctx, W2S_TAP_INPUT, row, sizeof row);
+    pass_on(ctx, 0, row);
+}
+
+/// Frames ///
+
+#if W2S_BUFFER_SECONDS > 0
+static w2s_status keep_frame(w2s_context *ctx) {
+    int16_t db[W2S_MEL];
+    if (ctx->frames == BUFFER_ROWS) return W2S_E_LONG;
+    w2s_logmel(ctx->frame, ctx->statistics.mean_q14, 0, false, db);
+    for (unsigned band = 0; band < W2S_MEL; band++) {
+        int32_t steps = (db[band] - BUFFER_LEAST + BUFFER_STEP / 2) / BUFFER_STEP;
+        bool below = band == 0 || db[band] < BUFFER_LEAST + BUFFER_STEP;
+        ctx->buffer[ctx->frames][band] = (uint8_t)(below ? 0 : steps > 255 ? 255 : steps);
+    }
+    return W2S_OK;
+}
+
+// The variance is known now: shifts the rows by it and runs them.
+static bool replay(w2s_context *ctx) {
+    w2s_stats all = ctx->statistics.total;
+    all.samples += ctx->samples_in_frame % W2S_HOP;
+    all.sum += ctx->statistics.hop_sum;
+    all.sum_squares += ctx->statistics.hop_squares;
+    if (!w2s_norm_given(&ctx->statistics, &all)) return false;
+    int32_t shift = (int32_t)(((int64_t)ctx->statistics.log2_scale * 98642 + (1 << 23)) >> 24);
+    for (uint32_t i = 0; i < ctx->frames; i++) {
+        int16_t db[W2S_MEL];
+        for (unsigned band = 0; band < W2S_MEL; band++) {
+            uint8_t steps = ctx->buffer[i][band];
+            int32_t raw = BUFFER_LEAST + steps * BUFFER_STEP - shift;
+            db[band] = (int16_t)(steps == 0 || raw < W2S_DB_FLOOR ? W2S_DB_FLOOR : raw);
+        }
+        network_row(ctx, db);
+    }
+    return true;
+}
+#endif
+
+static w2s_status take_frame(w2s_context *ctx) {
+    uint64_t t = now(ctx);
+    w2s_status status = W2S_OK;
+    int16_t db[W2S_MEL];
+#if W2S_BUFFER_SECONDS > 0
+    if (ctx->norm == W2S_NORM_BUFFERED) {
+        status = keep_frame(ctx);
+        if (status == W2S_OK) ctx->frames++;
+        charge(ctx, W2S_TAP_LOGMEL, t);
+        return status;
+    }
+#endif
+    w2s_logmel(ctx->frame, ctx->statistics.mean_q14, ctx->statistics.log2_scale, true, db);
+    ctx->frames++;
+    charge(ctx, W2S_TAP_LOGMEL, t);
+    network_row(ctx, db);
+    return status;
+}
+
+/// Interface ///
+
+w2s_status w2s_init(w2s_context *ctx, const w2s_model *model) {
+    if (ctx == NULL || model == NULL) return W2S_E_ARG;
+    memset(ctx, 0, sizeof *ctx);
+    bool gram = model->architecture == W2S_ARCH_17K;
+    if (model->architecture != W2S_ARCH_72K && !gram) return W2S_E_MODEL;
+    if (gram != (model->gram_weight != NULL)) return W2S_E_MODEL;
+    for (unsigned i = 0; i < W2S_CONVS; i++) {
+        if (model->conv[i].in_channels != (i == 0 ? 1 : W2S_CHANNELS)) return W2S_E_MODEL;
+    }
+    ctx->model = model;
+    return W2S_OK;
+}
+
+w2s_status w2s_start(w2s_context *ctx, w2s_norm norm, const w2s_stats *stats) {
+    if (ctx == NULL || ctx->model == NULL) return W2S_E_ARG;
+    ctx->state = IDLE;
+    w2s_norm_reset(&ctx->statistics);
+    switch (norm) {
+        case W2S_NORM_GIVEN:
+            if (stats == NULL || !w2s_norm_given(&ctx->statistics, stats)) return W2S_E_ARG;
+            break;
+        case W2S_NORM_LIVE:
+            break;
+        case W2S_NORM_BUFFERED:
+            if (W2S_BUFFER_SECONDS == 0) return W2S_E_ARG;
+            break;
+        default:
+            return W2S_E_ARG;
+    }
+    ctx->norm = (uint8_t)norm;
+    ctx->samples_in_frame = 0;
+    ctx->frames = 0;
+    memset(ctx->rows, 0, sizeof ctx->rows);
+    memset(ctx->ticks, 0, sizeof ctx->ticks);
+    w2s_kernel_reset(&ctx->kernel, ctx->model);
+    w2s_sums_reset(&ctx->sums);
+    ctx->segment = 0;
+    ctx->segment_rows = 0;
+    w2s_segment_reset(&ctx->segments[0]);
+    ctx->state = RUNNING;
+    return W2S_OK;
+}
+
+w2s_status w2s_push(w2s_context *ctx, const int16_t *pcm, size_t count) {
+    if (ctx == NULL || (pcm == NULL && count > 0)) return W2S_E_ARG;
+    if (ctx->state != RUNNING) return W2S_E_STATE;
+    const bool running_statistics = ctx->norm != W2S_NORM_GIVEN;
+    for (size_t i = 0; i < count; i++) {
+        ctx->frame[ctx->samples_in_frame++] = pcm[i];
+        if (running_statistics) {
+            w2s_norm_sample(&ctx->statistics, pcm[i]);
+            if (ctx->samples_in_frame % W2S_HOP == 0) w2s_norm_hop(&ctx->statistics);
+        }
+        if (ctx->samples_in_frame < W2S_FRAME) continue;
+        w2s_status status = take_frame(ctx);
+        memmove(ctx->frame, ctx->frame + W2S_HOP, W2S_HOP * sizeof *ctx->frame);
+        ctx->samples_in_frame = W2S_FRAME - W2S_HOP;
+        if (status != W2S_OK) {
+            ctx->state = FINISHED;
+            return status;
+        }
+    }
+    return W2S_OK;
+}
+
+w2s_status w2s_finish(w2s_context *ctx, w2s_adv *adv) {
+    if (ctx == NULL || adv == NULL) return W2S_E_ARG;
+    if (ctx->state != RUNNING) return W2S_E_STATE;
+    ctx->state = FINISHED;
+    if (ctx->frames == 0) return W2S_E_SHORT;
+#if W2S_BUFFER_SECONDS > 0
+    if (ctx->norm == W2S_NORM_BUFFERED && !replay(ctx)) return W2S_E_ARG;
+#endif
+    drain(ctx);
+    if (ctx->segment_rows > 0) end_segment(ctx);
+    if (ctx->rows[W2S_TAP_LIN] > W2S_MAX_ROWS) return W2S_E_LONG;
+    int32_t x[W2S_WIDE];
+    w2s_sums_average(&ctx->sums, x);
+    w2s_head(x, ctx->model, adv);
+    return W2S_OK;
+}
+
+uint32_t w2s_segments(const w2s_context *ctx) { return ctx->segment; }
+
+w2s_status w2s_window(w2s_context *ctx, uint32_t segments, w2s_adv *adv) {
+    if (ctx == NULL || adv == NULL || segments == 0) return W2S_E_ARG;
+    if (ctx->state == IDLE) return W2S_E_STATE;
+    if (ctx->segment == 0) return W2S_E_SHORT;
+    if (segments > W2S_SEGMENTS - 1) segments = W2S_SEGMENTS - 1;
+    if (segments > ctx->segment) segments = ctx->segment;
+    int32_t x[W2S_WIDE];
+    w2s_window_average(ctx->segments, ctx->segment, segments, ctx->model, x);
+    w2s_head(x, ctx->model, adv);
+    return W2S_OK;
+}
+
+void w2s_set_tap(w2s_context *ctx, w2s_tap_fn tap, void *user, uint32_t mask) {
+    ctx->tap = tap;
+    ctx->tap_user = user;
+    ctx->tap_mask = mask;
+}
+
+void w2s_set_clock(w2s_context *ctx, w2s_clock_fn clock) { ctx->clock = clock; }
+
+uint64_t w2s_ticks(const w2s_context *ctx, w2s_tap layer) { return ctx->ticks[layer]; }
