@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
 # The extension wav2small_micro._native is compiled from these.
-NATIVE := setup.py $(wildcard host/native_build.py host/wav2small_micro/native_build.py) \
+NATIVE := setup.py host/wav2small_micro/native_build.py \
           $(shell find firmware/lib -name '*.[ch]' 2>/dev/null)
 C_FILES := $(shell find firmware tests/native -name '*.[ch]' 2>/dev/null)
 PY_FILES := host tests scripts setup.py $(wildcard firmware/platforms firmware/boards)

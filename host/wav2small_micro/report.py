@@ -7,16 +7,16 @@ and agrees with it to a concordance of `CONCORDANCE` over a real set of clips.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from wav2small_micro.metrics import DIMENSIONS, ccc
+
 if TYPE_CHECKING:
     from wav2small_micro.engines.base import Answer
-
-ADV = ("arousal", "dominance", "valence")
 
 WORST = 0.03
 """Largest difference of int8 from float, in units of A/D/V."""
@@ -31,23 +31,6 @@ FLOAT = "float"
 """The one engine that is not held to bits."""
 
 
-def ccc(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
-    """Lin's concordance correlation coefficient (Lin 1989, Biometrics 45) of two (N,) series.
-
-    1 when they are equal; NaN when both are the same constant.
-
-    >>> ccc([0.1, 0.5, 0.9], [0.1, 0.5, 0.9])
-    1.0
-    >>> round(ccc([0.1, 0.5, 0.9], [0.2, 0.6, 1.0]), 4)
-    0.9552
-    """
-    x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    spread = x.var() + y.var() + (x.mean() - y.mean()) ** 2
-    if spread == 0:
-        return float("nan")
-    return float(2 * np.mean((x - x.mean()) * (y - y.mean())) / spread)
-
-
 @dataclass
 class ClipReport:
     """One clip: what each engine answered, or why it could not."""
@@ -55,20 +38,43 @@ class ClipReport:
     path: str
     seconds: float = 0.0
     warnings: list[str] = field(default_factory=list)
-    answers: "dict[str, Answer]" = field(default_factory=dict)
+    answers: "dict[str, Answer]" = field(default_factory=dict)  # without their rows
+    differences: "list[Difference]" = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)  # by engine; "clip" when it is unreadable
+
+    def take(self, answers: "dict[str, Answer]") -> None:
+        """Keep the answers, compare their rows and let those go: they are megabytes a clip."""
+        reference, *others = integer_engines(answers) or [""]
+        self.differences = [
+            difference(reference, answers[reference], other, answers[other]) for other in others
+        ]
+        self.answers = {
+            name: replace(answer, lin=None, sof=None, logmel=None)
+            for name, answer in answers.items()
+        }
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An integer engine against the first one, on one clip. None: there was nothing to compare."""
+
+    engine: str
+    reference: str
+    rows: bool | None  # lin and sof, every value of every row
+    adv: bool | None  # the Q16 integers
+    first: str = ""  # where they part
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """An integer engine against the first one. None: there was nothing to compare."""
+    """An integer engine against the first one, over all clips. None: nothing was compared."""
 
     engine: str
     reference: str
     clips: int
-    rows: bool | None  # lin and sof, every value of every row
-    adv: bool | None  # the Q16 integers
-    first_difference: str = ""  # path of the first clip that differs
+    rows: bool | None
+    adv: bool | None
+    first_difference: str = ""  # path of the first clip that differs, and where in it
 
     @property
     def holds(self) -> bool:
@@ -97,35 +103,58 @@ def integer_engines(engines: Iterable[str]) -> list[str]:
     return [name for name in engines if name != FLOAT]
 
 
-def agreements(clips: Sequence[ClipReport], engines: Sequence[str]) -> list[Agreement]:
-    """Every integer engine after the first, against the first."""
-    reference, *others = integer_engines(engines) or [""]
-    return [_agreement(clips, reference, other) for other in others]
-
-
-def _agreement(clips: Sequence[ClipReport], reference: str, other: str) -> Agreement:
-    both = [c for c in clips if reference in c.answers and other in c.answers]
-    rows: list[bool] = []
-    adv: list[bool] = []
-    first = ""
-    for clip in both:
-        a, b = clip.answers[reference], clip.answers[other]
-        same = [_same(a.lin, b.lin), _same(a.sof, b.sof)]
-        rows += [s for s in same if s is not None]
-        same_adv = _same(a.adv_q16, b.adv_q16)
-        adv += [] if same_adv is None else [same_adv]
-        if not first and False in (*same, same_adv):
-            first = clip.path
-    return Agreement(
-        other, reference, len(both), all(rows) if rows else None, all(adv) if adv else None, first
+def difference(reference: str, a: "Answer", engine: str, b: "Answer") -> Difference:
+    """Where engine's answer `b` parts from the reference's answer `a`, if it does."""
+    places = [_first_difference(name, getattr(a, name), getattr(b, name)) for name in ("lin", "sof")]
+    place = _first_difference("A/D/V", a.adv_q16, b.adv_q16)
+    found = [p for p in (*places, place) if p]
+    return Difference(
+        engine, reference, _all_same(places), _all_same([place]), found[0] if found else ""
     )
 
 
-def _same(a: npt.NDArray[Any] | None, b: npt.NDArray[Any] | None) -> bool | None:
-    """Whether two arrays hold the same values in the same order; None when one is not there."""
+def _all_same(places: Iterable[str | None]) -> bool | None:
+    compared = [place for place in places if place is not None]
+    return not any(compared) if compared else None
+
+
+def _first_difference(
+    name: str, a: npt.NDArray[Any] | None, b: npt.NDArray[Any] | None
+) -> str | None:
+    """Where two arrays part; "" when they do not, None when one is not there."""
     if a is None or b is None:
         return None
-    return a.size == b.size and bool(np.array_equal(a.ravel(), b.ravel()))
+    if a.shape != b.shape:
+        return f"{name} has shapes {a.shape} and {b.shape}"
+    apart = np.argwhere(a != b)
+    if not len(apart):
+        return ""
+    at = tuple(int(i) for i in apart[0])
+    return f"{name} differs in {len(apart)} of {a.size} values, first at {list(at)}: {a[at]}, {b[at]}"
+
+
+def agreements(clips: Sequence[ClipReport]) -> list[Agreement]:
+    """What the clips' differences come to, one row an engine."""
+    by_engine: dict[tuple[str, str], list[tuple[str, Difference]]] = {}
+    for clip in clips:
+        for d in clip.differences:
+            by_engine.setdefault((d.engine, d.reference), []).append((clip.path, d))
+    return [
+        Agreement(
+            engine,
+            reference,
+            len(found),
+            _all([d.rows for _, d in found]),
+            _all([d.adv for _, d in found]),
+            next((f"{path}: {d.first}" for path, d in found if d.first), ""),
+        )
+        for (engine, reference), found in by_engine.items()
+    ]
+
+
+def _all(values: Iterable[bool | None]) -> bool | None:
+    known = [value for value in values if value is not None]
+    return all(known) if known else None
 
 
 def closeness(clips: Sequence[ClipReport], engines: Sequence[str]) -> list[Closeness]:
@@ -172,7 +201,7 @@ class Verdict:
 def judge(clips: Sequence[ClipReport], engines: Sequence[str]) -> Verdict:
     """The verdict over clips that were run on these engines."""
     failed = sum(bool(clip.errors) for clip in clips)
-    return Verdict(agreements(clips, engines), closeness(clips, engines), failed)
+    return Verdict(agreements(clips), closeness(clips, engines), failed)
 
 
 def to_json(clips: Sequence[ClipReport], verdict: Verdict) -> dict[str, Any]:
@@ -197,7 +226,7 @@ def to_json(clips: Sequence[ClipReport], verdict: Verdict) -> dict[str, Any]:
                 "worst": c.worst,
                 "worst_clip": c.worst_clip,
                 "ccc": {
-                    name: None if np.isnan(x) else x for name, x in zip(ADV, c.ccc, strict=True)
+                    name: None if np.isnan(x) else x for name, x in zip(DIMENSIONS, c.ccc, strict=True)
                 },
             }
             for c in verdict.close
@@ -218,7 +247,7 @@ def _clip_json(clip: ClipReport) -> dict[str, Any]:
 
 def answer_json(answer: "Answer") -> dict[str, Any]:
     """A/D/V by name; for the integer engines also as the Q16 integers that they are."""
-    found: dict[str, Any] = {name: float(x) for name, x in zip(ADV, answer.adv, strict=True)}
+    found: dict[str, Any] = {name: float(x) for name, x in zip(DIMENSIONS, answer.adv, strict=True)}
     if answer.adv_q16 is not None:
         found["q16"] = [int(x) for x in answer.adv_q16]
     if answer.details:
