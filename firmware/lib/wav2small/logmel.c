@@ -2,11 +2,12 @@
 //
 // logmel.c: Hann window, 64-point real DFT by a 32-point complex FFT, power, mel, logarithm.
 //
-// Scales. Samples x are int16. The window gives x * hann in Q15 (below 2^30); five radix-2 stages
-// halve each time, so the spectrum X is in Q10 and its power in Q20, below 2^60. The true values
-// are X / 2^15 over the square root of the variance, so
-//   dB = 10 log10(2) * (log2(mel sum) - 20 - weight bits - log2(variance of the samples)).
-// Rounding is below 2^-9 of a sample step everywhere: far under the noise of 16-bit audio itself.
+// Scales. Samples x are int16; a quiet frame is first doubled s times, until it fills them. The
+// window gives x * hann in Q15 (below 2^30); five radix-2 stages halve each time, so the spectrum X
+// is in Q10 and its power in Q20, below 2^60. The true values are X / 2^15 over the square root of
+// the variance, so
+//   dB = 10 log10(2) * (log2(mel sum) - 20 - 2 s - weight bits - log2(variance of the samples)).
+// Rounding is below 2^-9 of a sample step, and 2^-24 of the loudest sample of a quiet frame.
 #include "logmel.h"
 
 #include "logmel_tables.h"
@@ -52,12 +53,26 @@ static uint64_t power_of(int32_t re, int32_t im) {
     return (uint64_t)((int64_t)re * re) + (uint64_t)((int64_t)im * im);
 }
 
-// Power of bins 1 .. 31, Q20. Bins 0 and 32 have no mel weight.
-static void power_spectrum(const int16_t frame[W2S_FRAME], int32_t mean_q14, uint64_t power[32]) {
+// How often a frame and its mean can be doubled before one of them leaves int16.
+static unsigned headroom(const int16_t frame[W2S_FRAME], int32_t mean_q14) {
+    int32_t mean = mean_q14 >> 14;
+    uint32_t used = (uint32_t)(mean ^ (mean >> 31));  // ones' complement: -1 is as small as 0
+    for (unsigned n = 0; n < W2S_FRAME; n++) {
+        used |= (uint32_t)(frame[n] ^ (frame[n] >> 15));
+    }
+    unsigned doublings = 0;
+    while (doublings < 14 && used << (doublings + 1) < 1u << 15) doublings++;
+    return doublings;
+}
+
+// Power of bins 1 .. 31 of a frame doubled so often, Q20. Bins 0 and 32 have no mel weight.
+static void power_spectrum(const int16_t frame[W2S_FRAME], int32_t mean_q14, unsigned doublings,
+                           uint64_t power[32]) {
     complex32 z[32];
+    const int32_t scale = (int32_t)1 << (16 + doublings);
     for (unsigned n = 0; n < 32; n++) {
-        z[n].re = mul_high(frame[2 * n] * 65536, w2s_hann[2 * n]);
-        z[n].im = mul_high(frame[2 * n + 1] * 65536, w2s_hann[2 * n + 1]);
+        z[n].re = mul_high(frame[2 * n] * scale, w2s_hann[2 * n]);
+        z[n].im = mul_high(frame[2 * n + 1] * scale, w2s_hann[2 * n + 1]);
     }
     fft32(z);
     for (unsigned k = 1; k <= 16; k++) {
@@ -69,7 +84,7 @@ static void power_spectrum(const int16_t frame[W2S_FRAME], int32_t mean_q14, uin
         complex32 t = {mul_high(d.im, c) - mul_high(d.re, s), -mul_high(d.re, c) - mul_high(d.im, s)};
         // A constant under a Hann window is in bins 0 and +-1 only, there -16 times itself: one
         // addition here takes the mean out of the frame.
-        int32_t dc = k == 1 ? mean_q14 : 0;
+        int32_t dc = k == 1 ? mean_q14 * ((int32_t)1 << doublings) : 0;
         power[k] = power_of(e.re + t.re + dc, e.im + t.im);
         power[32 - k] = power_of(e.re - t.re, e.im - t.im);
     }
@@ -100,7 +115,9 @@ int32_t w2s_log2_q16(uint64_t v) {
 void w2s_logmel(const int16_t frame[W2S_FRAME], int32_t mean_q14, int32_t log2_scale, bool floor,
                 int16_t out[W2S_MEL]) {
     uint64_t power[32];
-    power_spectrum(frame, mean_q14, power);
+    const unsigned doublings = headroom(frame, mean_q14);
+    power_spectrum(frame, mean_q14, doublings, power);
+    const int32_t exponent = 20 + 2 * (int32_t)doublings + W2S_MEL_WEIGHT_BITS;
     const uint16_t *weight = w2s_mel_weights;
     for (unsigned band = 0; band < W2S_MEL; band++) {
         const uint64_t *p = power + w2s_mel_first[band];
@@ -118,7 +135,7 @@ void w2s_logmel(const int16_t frame[W2S_FRAME], int32_t mean_q14, int32_t log2_s
         // 10 log10(2) * 128 is 98642 / 2^8 in Q16 arguments
         int64_t log2_q16 = sum == 0 ? INT32_MIN
                                     : w2s_log2_q16(sum) - log2_scale +
-                                          (((int32_t)shift - 20 - W2S_MEL_WEIGHT_BITS) * 65536);
+                                          ((int32_t)shift - exponent) * 65536;
         int32_t db = (int32_t)((log2_q16 * 98642 + (1 << 23)) >> 24);
         int32_t least = floor ? W2S_DB_FLOOR : INT16_MIN;
         out[band] = (int16_t)(db < least ? least : db > INT16_MAX ? INT16_MAX : db);

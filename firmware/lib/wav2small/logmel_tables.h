@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// logmel_tables.h: constants of the log-mel front end. Generated: `w2s generate --tables`.
+// logmel_tables.h: constants of the front end. Generated: `w2s generate --tables`.
 #ifndef W2S_LOGMEL_TABLES_H
 #define W2S_LOGMEL_TABLES_H
 
@@ -30,7 +30,7 @@ static const int32_t w2s_cos64[33] = {
     -2106220352, -2137142927, -2147483648,
 };
 
-// Slaney mel weights of the bins that a band spans, Q22; band 0 spans none.
+// Slaney mel weights of a band's bins, Q22; band 0 has none.
 #define W2S_MEL_WEIGHT_BITS 22
 static const uint16_t w2s_mel_weights[59] = {
     28616, 8927, 19689, 17855, 10762, 26782, 1892, 33938, 3794, 25306, 13905, 10392, 4570, 16231,

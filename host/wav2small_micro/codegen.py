@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""C from numbers: the model's constants, the .tflite as an array, and the front end's tables.
+
+Everything that the firmware knows of a model is printed here, from the one int8 .tflite, and names
+it by hash. The front end's tables do not depend on a model.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from wav2small_micro import reference
+from wav2small_micro.plan import Layer, Plan
+
+MEL_WEIGHT_BITS = 22
+"""The largest mel weight, 0.009, then takes 16 bits."""
+
+_LICENCE = "// SPDX-License-Identifier: Apache-2.0\n//\n"
+
+
+def _array(declaration: str, values: Iterable[int]) -> str:
+    body = textwrap.fill(
+        ", ".join(str(int(v)) for v in values), 98, initial_indent="    ", subsequent_indent="    "
+    )
+    return f"{declaration} = {{\n{body},\n}};\n"
+
+
+def frontend_tables() -> str:
+    """``logmel_tables.h``: window, twiddles, mel weights and log2 of the integer front end."""
+    q31 = 2**31
+    hann = np.minimum(np.round(reference.window() * q31), q31 - 1)
+    cosine = np.minimum(np.round(np.cos(2 * np.pi * np.arange(33) / 64) * q31), q31 - 1)
+    mel = reference.mel_matrix()
+    first, bins, weights = [], [], []
+    for band in mel.T:
+        used = np.flatnonzero(band)
+        first.append(used[0] if used.size else 0)
+        bins.append(used.size)
+        weights.extend(np.round(band[used] * 2**MEL_WEIGHT_BITS))
+    log2 = np.round(np.log2(1 + np.arange(65) / 64) * 65536)
+    return (
+        _LICENCE
+        + "// logmel_tables.h: constants of the front end. Generated: `w2s generate --tables`.\n"
+        "#ifndef W2S_LOGMEL_TABLES_H\n#define W2S_LOGMEL_TABLES_H\n\n#include <stdint.h>\n\n"
+        "// clang-format off\n\n"
+        "// Periodic Hann window, Q31.\n"
+        + _array("static const int32_t w2s_hann[64]", hann)
+        + "\n// cos(2 pi k / 64), Q31.\n"
+        + _array("static const int32_t w2s_cos64[33]", cosine)
+        + f"\n// Slaney mel weights of a band's bins, Q{MEL_WEIGHT_BITS}; band 0 has none.\n"
+        f"#define W2S_MEL_WEIGHT_BITS {MEL_WEIGHT_BITS}\n"
+        + _array(f"static const uint16_t w2s_mel_weights[{len(weights)}]", weights)
+        + _array("static const uint8_t w2s_mel_first[26]", first)
+        + _array("static const uint8_t w2s_mel_bins[26]", bins)
+        + "\n// log2(1 + i / 64), Q16.\n"
+        + _array("static const uint32_t w2s_log2_table[65]", log2)
+        + "\n// clang-format on\n\n#endif\n"
+    )
+
+
+def _layer_arrays(name: str, layer: Layer) -> str:
+    return "".join(
+        (
+            _array(f"static const int8_t {name}_weight[{layer.weight.size}]", layer.weight.ravel()),
+            _array(f"static const int32_t {name}_bias[{layer.bias.size}]", layer.bias),
+            _array(
+                f"static const int32_t {name}_multiplier[{layer.multiplier.size}]", layer.multiplier
+            ),
+            _array(f"static const int8_t {name}_shift[{layer.shift.size}]", layer.shift),
+            "\n",
+        )
+    )
+
+
+def _layer_struct(name: str, layer: Layer) -> str:
+    return (
+        f"{{{name}_weight, {name}_bias, {name}_multiplier, {name}_shift, {layer.zero_in}, "
+        f"{layer.zero_out}, {layer.minimum}, {layer.in_channels}}}"
+    )
+
+
+def weights_header(plan: Plan) -> str:
+    """``weights.h``: the model's one name, and what it is."""
+    return (
+        _LICENCE + f"// weights.h: {plan.name}, generated from the int8 .tflite with SHA-256\n"
+        f"// {plan.sha256}\n"
+        "#ifndef W2S_WEIGHTS_H\n#define W2S_WEIGHTS_H\n\n"
+        '#include "wav2small.h"\n\n'
+        f'#define W2S_MODEL_NAME "{plan.name}"\n'
+        f"#define W2S_MODEL_{plan.architecture.upper()} 1\n\n"
+        "extern const w2s_model w2s_model_data;\n\n#endif\n"
+    )
+
+
+def weights_source(plan: Plan) -> str:
+    """``weights.c``: weights and plan of a model, as constants."""
+    gram = plan.gram_weight is not None
+    parts = [
+        _LICENCE + f"// weights.c: {plan.name}, generated from the int8 .tflite with SHA-256\n"
+        f"// {plan.sha256}\n"
+        '#include "weights.h"\n\n// clang-format off\n\n'
+    ]
+    names = [f"l{i + 1}" for i in range(7)]
+    for name, layer in zip([*names, "lin", "sof"], [*plan.convs, plan.lin, plan.sof], strict=True):
+        parts.append(_layer_arrays(name, layer))
+    parts.append(_array("static const uint32_t exp_table[256]", plan.exp_table))
+    parts.append(
+        _array(
+            f"static const int32_t head_weight[{plan.head_weight.size}]", plan.head_weight.ravel()
+        )
+    )
+    if plan.gram_weight is not None:
+        parts.append(
+            _array(
+                f"static const int32_t gram_weight[{plan.gram_weight.size}]",
+                plan.gram_weight.ravel(),
+            )
+        )
+    digest = ", ".join(f"0x{byte:02x}" for byte in bytes.fromhex(plan.sha256))
+    convs = ",\n        ".join(_layer_struct(n, c) for n, c in zip(names, plan.convs, strict=True))
+    bias = ", ".join(str(int(b)) for b in plan.head_bias)
+    parts.append(
+        f"""
+const w2s_model w2s_model_data = {{
+    .name = "{plan.name}",
+    .sha256 = {{{digest}}},
+    .architecture = W2S_ARCH_{plan.architecture.upper()},
+    .input_multiplier = {plan.input_multiplier},
+    .input_zero = {plan.input_zero},
+    .conv = {{
+        {convs},
+    }},
+    .lin = {_layer_struct("lin", plan.lin)},
+    .sof = {_layer_struct("sof", plan.sof)},
+    .exp_table = exp_table,
+    .head_weight = head_weight,
+    .gram_weight = {"gram_weight" if gram else "0"},
+    .head_shift = {plan.head_shift},
+    .gram_shift = {plan.gram_shift},
+    .head_bias = {{{bias}}},
+}};
+
+// clang-format on
+"""
+    )
+    return "".join(parts)
+
+
+def tflite_array(data: bytes, name: str, sha256: str) -> str:
+    """The .tflite itself, as an aligned array for those who run TensorFlow Lite Micro."""
+    return (
+        _LICENCE + f"// {name}, the int8 .tflite with SHA-256\n// {sha256}\n"
+        "// for TensorFlow Lite Micro: tflite::GetModel(w2s_tflite).\n"
+        "#include <stdint.h>\n\n// clang-format off\n\n"
+        + _array(f"const uint8_t w2s_tflite[{len(data)}] __attribute__((aligned(16)))", data)
+        + f"const uint32_t w2s_tflite_bytes = {len(data)};\n"
+    )
+
+
+def write_if_changed(path: Path, text: str) -> bool:
+    """Writes ``text``; leaves a file that holds it already alone, so that builds stay fresh."""
+    if path.exists() and path.read_text() == text:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return True
+
+
+def generate(plan: Plan, folder: Path) -> list[Path]:
+    """Writes ``weights.h`` and ``weights.c`` of a model into ``folder``; returns their paths."""
+    files = {"weights.h": weights_header(plan), "weights.c": weights_source(plan)}
+    for name, text in files.items():
+        write_if_changed(folder / name, text)
+    return [folder / name for name in files]

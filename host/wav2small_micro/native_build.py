@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds ``wav2small_micro._native``: the firmware's own C library, compiled for the host.
+
+Run by setup.py at installation, without the package's dependencies. The declarations name only what
+Python touches; the compiler checks them against the headers.
+"""
+
+from pathlib import Path
+
+from cffi import FFI
+
+LIBRARY = Path("firmware/lib/wav2small")
+KERNELS = "portable"
+BUFFER_SECONDS = 20
+"""Log-mel buffer of the host's build, for the normalisation that the board offers as an option."""
+
+ffi = FFI()
+ffi.cdef(
+    """
+
+typedef struct {
+    const int8_t *weight; const int32_t *bias; const int32_t *multiplier; const int8_t *shift;
+    int8_t zero_in; int8_t zero_out; int8_t minimum; uint8_t in_channels; ...;
+} w2s_layer;
+typedef struct {
+    const char *name; uint8_t sha256[32]; int architecture;
+    int32_t input_multiplier; int8_t input_zero;
+    w2s_layer conv[7]; w2s_layer lin, sof;
+    const uint32_t *exp_table; const int32_t *head_weight; const int32_t *gram_weight;
+    uint8_t head_shift; uint8_t gram_shift; int32_t head_bias[3]; ...;
+} w2s_model;
+typedef struct { uint64_t samples; int64_t sum; uint64_t sum_squares; } w2s_stats;
+typedef struct { int32_t arousal, dominance, valence; } w2s_adv;
+typedef struct { uint32_t frames; ...; } w2s_context;
+
+static const int W2S_SEGMENTS, W2S_BUFFER_SECONDS;
+
+int w2s_init(w2s_context *ctx, const w2s_model *model);
+int w2s_start(w2s_context *ctx, int norm, const w2s_stats *stats);
+int w2s_push(w2s_context *ctx, const int16_t *pcm, size_t count);
+int w2s_finish(w2s_context *ctx, w2s_adv *adv);
+uint32_t w2s_segments(const w2s_context *ctx);
+int w2s_window(w2s_context *ctx, uint32_t segments, w2s_adv *adv);
+void w2s_set_tap(w2s_context *ctx,
+                 void (*tap)(void *, int, uint32_t, const void *, size_t),
+                 void *user, uint32_t mask);
+void w2s_stats_add(w2s_stats *stats, const int16_t *pcm, size_t count);
+
+/* Rows of every tapped layer, appended to a buffer each: cheaper than a call into Python a row. */
+typedef struct { uint8_t *data; size_t size; size_t used; } host_rows;
+void host_collect(w2s_context *ctx, host_rows rows[12], uint32_t mask);
+
+/* Internals, for tests. */
+int32_t w2s_log2_q16(uint64_t v);
+int32_t host_requantise(int32_t x, int32_t multiplier, int shift);
+int host_logmel(const int16_t *pcm, size_t count, int norm, const w2s_stats *stats, int16_t *out);
+"""
+)
+ffi.set_source(
+    "wav2small_micro._native",
+    """
+#include <string.h>
+#include "wav2small.h"
+#include "logmel.h"
+#include "norm.h"
+#include "requant.h"
+
+typedef struct { uint8_t *data; size_t size; size_t used; } host_rows;
+
+static void collect(void *user, w2s_tap layer, uint32_t row, const void *data, size_t bytes) {
+    host_rows *rows = (host_rows *)user + layer;
+    (void)row;
+    if (rows->used + bytes <= rows->size) memcpy(rows->data + rows->used, data, bytes);
+    rows->used += bytes;
+}
+
+static void host_collect(w2s_context *ctx, host_rows rows[12], uint32_t mask) {
+    w2s_set_tap(ctx, collect, rows, mask);
+}
+
+static int32_t host_requantise(int32_t x, int32_t multiplier, int shift) {
+    return w2s_requantise(x, multiplier, shift);
+}
+
+/* The front end without a network: rows of 26 in 1/128 dB. Returns their number. */
+static int host_logmel(const int16_t *pcm, size_t count, int norm, const w2s_stats *stats,
+                       int16_t *out) {
+    w2s_norm_state state;
+    int frames = 0;
+    w2s_norm_reset(&state);
+    if (norm == W2S_NORM_GIVEN && !w2s_norm_given(&state, stats)) return W2S_E_ARG;
+    for (size_t end = 0; end + W2S_HOP <= count; end += W2S_HOP) {
+        if (norm != W2S_NORM_GIVEN) {
+            for (size_t i = 0; i < W2S_HOP; i++) w2s_norm_sample(&state, pcm[end + i]);
+            w2s_norm_hop(&state);
+        }
+        if (end == 0) continue;
+        w2s_logmel(pcm + end - W2S_HOP, state.mean_q14, state.log2_scale, true, out);
+        out += W2S_MEL;
+        frames++;
+    }
+    return frames;
+}
+""",
+    sources=[
+        *sorted(str(p) for p in LIBRARY.glob("*.c")),
+        *sorted(str(p) for p in (LIBRARY / "kernels" / KERNELS).glob("*.c")),
+    ],
+    include_dirs=[str(LIBRARY)],
+    define_macros=[("W2S_BUFFER_SECONDS", str(BUFFER_SECONDS))],
+    extra_compile_args=["-std=c99", "-O3", "-Wall", "-Wextra"],
+)
