@@ -6,12 +6,14 @@ from typing import Annotated
 import typer
 
 from wav2small_micro import __version__
+from wav2small_micro.cli import infer, models
 from wav2small_micro.cli.console import ErrorsWithHints
 
 app = typer.Typer(
     name="w2s",
     cls=ErrorsWithHints,
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_show_locals=False,
     help="Wav2Small on microcontrollers: arousal, dominance and valence of a voice.",
 )
@@ -30,6 +32,13 @@ def root(
     ] = False,
 ) -> None:
     """Wav2Small on microcontrollers: arousal, dominance and valence of a voice."""
+
+
+app.command()(infer.run)
+app.command()(infer.compare)
+app.command(rich_help_panel="Models")(models.train)
+app.command(rich_help_panel="Models")(models.convert)
+app.command(rich_help_panel="Models")(models.generate)
 
 
 def main() -> None:

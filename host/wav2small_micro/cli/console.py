@@ -2,7 +2,7 @@
 """What every command shares: options, tables for people, JSON for scripts, errors with a hint."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -70,3 +70,20 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     for row in rows:
         made.add_row(*row)
     return made
+
+
+def flat_rows(data: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested figures as rows of a two-column table: ("agreement.valence", "0.5710").
+
+    >>> flat_rows({"a": {"b": 0.5}, "n": 3})
+    [('a.b', '0.5000'), ('n', '3')]
+    """
+    rows: list[tuple[str, str]] = []
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            rows += flat_rows(value, f"{prefix}{key}.")
+        else:
+            rows.append(
+                (f"{prefix}{key}", f"{value:.4f}" if isinstance(value, float) else str(value))
+            )
+    return rows

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``w2s train``, ``convert`` and ``generate``: from speech to the C that the firmware links."""
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from wav2small_micro import paths
+from wav2small_micro.cli.console import (
+    DEFAULT_MODEL,
+    JsonOption,
+    ModelOption,
+    flat_rows,
+    out,
+    print_json,
+    table,
+)
+from wav2small_micro.errors import W2sError
+
+
+def train(
+    name: Annotated[str, typer.Argument(help="Model folder to make or take up again.")],
+    architecture: Annotated[str, typer.Option(help="72k (the paper) or 17k (the hub).")] = "72k",
+    steps: Annotated[int, typer.Option(help="Batches, a multiple of 50.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the initial weights and the crops.")] = 1,
+    json: JsonOption = False,
+) -> None:
+    """Train a student on the research data. A run that was stopped goes on where it was."""
+    if architecture not in ("72k", "17k"):
+        raise W2sError(f"no architecture {architecture!r}", "72k or 17k")
+    training = _needs_tensorflow("training")
+    recipe = training.Recipe(steps=steps, seed=seed)
+    folder = Path(name) if "/" in name else paths.models_dir() / name
+    facts = training.train(folder, architecture, recipe, verbose=0 if json else 2)
+    if json:
+        print_json(facts)
+    else:
+        out.print(table(str(folder), ["", "value"], flat_rows(facts["agreement"])))
+
+
+def convert(model: ModelOption = DEFAULT_MODEL, json: JsonOption = False) -> None:
+    """Write float.tflite, int8.tflite and the golden vectors of a model, and check them.
+
+    Fails, naming the layer, when the converted files do not answer as the Keras model does.
+    """
+    folder = paths.model_dir(model)
+    found = _needs_tensorflow("conversion").convert(folder)
+    if json:
+        print_json({"model": str(folder)} | found)
+    else:
+        out.print(table(f"{folder}: converted and checked", ["", "value"], flat_rows(found)))
+
+
+def generate(
+    model: ModelOption = DEFAULT_MODEL,
+    tflite: Annotated[
+        Path | None, typer.Option(help="An int8 .tflite instead of the model's own.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder to write to; c/ of the model.")
+    ] = None,
+    array: Annotated[
+        bool, typer.Option(help="Write the .tflite as a C array too, for TFLM users.")
+    ] = False,
+    tables: Annotated[
+        bool, typer.Option(help="Write the front end's tables, which no model changes.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Write the C of a model, weights.c and weights.h, from its int8 .tflite.
+
+    A .tflite of any other shape than Wav2Small's is refused, naming the operator and the reason.
+    """
+    from wav2small_micro import codegen
+    from wav2small_micro import plan as plans
+
+    source = tflite or paths.model_dir(model) / "int8.tflite"
+    folder = output or source.parent / "c"
+    plan = plans.read(source)
+    written = codegen.generate(plan, folder)
+    if array:
+        written.append(folder / "model_tflite.c")
+        text = codegen.tflite_array(source.read_bytes(), plan.name, plan.sha256)
+        codegen.write_if_changed(written[-1], text)
+    if tables:
+        written.append(paths.repo_root() / "firmware/lib/wav2small/logmel_tables.h")
+        codegen.write_if_changed(written[-1], codegen.frontend_tables())
+    if json:
+        print_json({"model": plan.name, "sha256": plan.sha256, "files": written})
+        return
+    for path in written:
+        out.print(f"{escape(str(path))}  from {plan.sha256[:16]}", highlight=False, soft_wrap=True)
+
+
+def _needs_tensorflow(module: str) -> ModuleType:
+    """A module of the package that only the extra `train` can import."""
+    try:
+        return importlib.import_module(f"wav2small_micro.{module}")
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("wav2small_micro"):
+            raise
+        raise W2sError(
+            f"{error.name} is not installed", "pip install -e '.[train]', or make test"
+        ) from error
