@@ -185,6 +185,8 @@ silence within it. A host treats everything that is no valid frame as text or no
 3. `AUDIO` blocks, go-back-N: the device takes exactly the block that it wants next, ignores any
    other, and sends `CREDIT` for each. The host keeps at most `audio_window` blocks in flight and
    goes back to `next_block` when no credit comes. Credits are cumulative: a lost one does no harm.
+   A credit has the number of the AUDIO that caused it, and a block that is sent again has a new
+   number, so that the host knows which credits are news.
 4. `FINISH` says how many blocks there were; the device flushes and answers with `RESULT`, or with
    MISSING_AUDIO when blocks are missing.
 5. `STOP` ends a session early.

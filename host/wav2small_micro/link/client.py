@@ -1,0 +1,358 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The host's end of the link: requests with retries, sessions, whole clips.
+
+with Device(SerialTransport("/dev/ttyACM0")) as device:
+    print(device.hello().board)
+    print(device.run(pcm).adv_q16 / 65536)
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TypeVar
+
+import numpy as np
+
+from wav2small_micro.link import messages
+from wav2small_micro.link.channel import Channel
+from wav2small_micro.link.codec import Frame
+from wav2small_micro.link.errors import (
+    AudioLost,
+    DeviceError,
+    DeviceReset,
+    LinkLost,
+    WrongDevice,
+)
+from wav2small_micro.link.messages import ErrorCode, Layer, Message, Norm, ResetCause, Source
+from wav2small_micro.link.session import Session, SessionAnswer
+from wav2small_micro.link.transport import Transport
+
+_FAULT_WAIT_S = 0.5  # FAULT follows BOOT at once
+_Reply = TypeVar("_Reply", bound=Message)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How patient the host is, in seconds."""
+
+    reply_s: float = 1.0  # before a request is repeated for the first time
+    patience_s: float = 10.0  # before a request is given up
+    finish_s: float = 300.0  # the same for FINISH: a buffered clip is computed only then
+    stall_s: float = 30.0  # without one block taken
+    reboot_s: float = 10.0
+
+
+class Device:
+    """One device on the other end of a transport, which it owns.
+
+    `model_sha256`, when given, is the model that the device must run. Text that the device
+    prints goes to `on_text`, line by line, on another thread.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        model_sha256: bytes | None = None,
+        on_text: Callable[[str], None] | None = None,
+        timing: Timing | None = None,
+    ) -> None:
+        self.timing = timing or Timing()
+        self.facts: messages.HelloReply | None = None
+        self.last_fault: messages.Fault | None = None
+        self.stray_frames = 0  # late and repeated replies, events of sessions long gone
+        self._model_sha256 = model_sha256
+        self._channel = Channel(transport, on_text)
+        self._seq = secrets.randbelow(256)  # so that replies to a host before us do not fit
+        self._session: Session | None = None
+
+    def __enter__(self) -> Device:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Gives the transport back."""
+        self._channel.close()
+
+    # --- Requests ----------------------------------------------------------------------------
+
+    def hello(self) -> messages.HelloReply:
+        """Asks who the device is and remembers the answer in `facts`.
+
+        Raises WrongDevice when its protocol or its model is not the expected one.
+        """
+        try:
+            reply = self._request(
+                messages.Hello(messages.PROTOCOL_VERSION),
+                messages.HelloReply,
+                self.timing.patience_s,
+            )
+        except DeviceError as error:
+            if error.error != ErrorCode.BAD_VERSION:
+                raise
+            raise _wrong_protocol(error.detail) from None
+        if reply.protocol != messages.PROTOCOL_VERSION:
+            raise _wrong_protocol(reply.protocol)
+        if self._model_sha256 not in (None, reply.model_sha256):
+            expected = (self._model_sha256 or b"").hex()[:12]
+            raise WrongDevice(
+                f"the device runs {reply.model} ({reply.model_sha256.hex()[:12]}), "
+                f"not the model that it is compared with ({expected})",
+                "put this model on the device: w2s flash --model NAME",
+            )
+        self.facts = reply
+        return reply
+
+    def ping(self, data: bytes = b"") -> float:
+        """Sends bytes there and back; the seconds that it took."""
+        begin = time.monotonic()
+        pong = self._request(messages.Ping(data), messages.Pong, self.timing.patience_s)
+        if pong.data != data:
+            raise LinkLost("the device sends other bytes back than it was sent", "reset the board")
+        return time.monotonic() - begin
+
+    def counters(self) -> messages.CountersReply:
+        """Reads the device's counters."""
+        return self._request(messages.Counters(), messages.CountersReply, self.timing.patience_s)
+
+    def reset(self) -> messages.HelloReply:
+        """Restarts the device and waits until it answers again."""
+        before = (self.facts or self.hello()).boot_id
+        self._session = None
+        deadline = time.monotonic() + self.timing.reboot_s
+        request = messages.Reset(messages.RESET_MAGIC)
+        while time.monotonic() < deadline:
+            try:
+                self._request(request, messages.Ack, self.timing.reply_s)
+                break
+            except LinkLost:
+                self.reconnect()  # a port over USB goes away with the device
+        while time.monotonic() < deadline:
+            if self.hello().boot_id != before:
+                assert self.facts
+                return self.facts
+            time.sleep(0.05)
+        raise LinkLost(
+            "the device acknowledged RESET but did not restart", "press its reset button"
+        )
+
+    def reconnect(self) -> messages.HelloReply:
+        """Opens the transport anew, waiting for it to come back, and says hello."""
+        self._session = None
+        self._channel.reopen(self.timing.reboot_s)
+        return self.hello()
+
+    def command(self, line: str) -> None:
+        """Sends a text command, as a person at a terminal would; the answer goes to `on_text`."""
+        self._channel.write(line.encode("ascii") + b"\n")
+
+    # --- Sessions ----------------------------------------------------------------------------
+
+    def start(
+        self,
+        *,
+        norm: Norm,
+        stats: tuple[int, int, int] = (0, 0, 0),
+        source: Source = Source.LINK,
+        window_segments: int = 0,
+        taps: Iterable[Layer] = (),
+    ) -> Session:
+        """Begins a session.
+
+        `stats`: number of samples, their sum and the sum of their squares, for norm GIVEN;
+        `window_segments`: length of the sliding window in half seconds, 0 for no windows;
+        `taps`: layers whose rows the device shall send.
+        """
+        if self.facts is None:
+            self.hello()
+        layers = frozenset(taps)
+        number = secrets.randbelow(2**32 - 1) + 1
+        mask = sum(1 << layer for layer in layers)
+        self._session = None
+        request = messages.Start(number, norm, source, window_segments, 0, mask, *stats)
+        reply = self._request(request, messages.StartReply, self.timing.patience_s)
+        self._session = Session(self, number, reply.next_block, reply.audio_window, layers)
+        return self._session
+
+    def run(
+        self,
+        pcm: np.ndarray,
+        *,
+        norm: Norm = Norm.GIVEN,
+        taps: Iterable[Layer] = (),
+        restarts: int = 2,
+    ) -> SessionAnswer:
+        """Runs a clip of int16 samples at 16 kHz.
+
+        When the device restarts or a row is lost on the way, the clip begins again, at most
+        `restarts` times. Raises DeviceReset, AudioLost, LinkLost, DeviceError, WrongDevice.
+        """
+        layers = frozenset(taps)
+        for left in range(restarts, -1, -1):
+            try:
+                session = self.start(norm=norm, stats=clip_statistics(pcm), taps=layers)
+                session.send(pcm)
+                return session.finish()
+            except (DeviceReset, AudioLost):
+                if not left:
+                    raise
+                self.hello()
+            except LinkLost:
+                if not left:
+                    raise
+                self.reconnect()
+        raise AssertionError("unreachable")
+
+    # --- What sessions need ------------------------------------------------------------------
+
+    def next_seq(self) -> int:
+        """A fresh sequence number."""
+        self._seq = (self._seq + 1) % 256
+        return self._seq
+
+    def send(self, message: Message, seq: int) -> None:
+        """Sends a message that `pump` will see the reply of."""
+        self._channel.send(message, seq)
+
+    def pump(self, timeout: float) -> bool:
+        """Takes one frame and gives it to whom it belongs; False when none came in time."""
+        frame = self._channel.receive(timeout)
+        if frame is None:
+            return False
+        self._dispatch(frame)
+        return True
+
+    def finish(self, session: int, blocks: int) -> messages.Result:
+        """Asks for the result of a session."""
+        request = messages.Finish(session, blocks)
+        return self._request(request, messages.Result, self.timing.finish_s)
+
+    def stop(self, session: int) -> None:
+        """Ends a session on the device."""
+        self._request(messages.Stop(session), messages.Ack, self.timing.patience_s)
+
+    def end_session(self, session: Session) -> None:
+        """Events of this session are no longer wanted."""
+        if self._session is session:
+            self._session = None
+
+    # --- Frames ------------------------------------------------------------------------------
+
+    def _request(self, message: Message, reply: type[_Reply], patience: float) -> _Reply:
+        """Sends `message` until its reply comes, under one sequence number."""
+        seq = self.next_seq()
+        wait, begin = self.timing.reply_s, time.monotonic()
+        while True:
+            self._channel.send(message, seq)
+            answer = self._await_reply(message, seq, reply, time.monotonic() + wait)
+            if answer is not None:
+                return answer
+            if time.monotonic() - begin >= patience:
+                raise self._silence(message)
+            wait = min(2 * wait, 8.0)
+
+    def _await_reply(
+        self, message: Message, seq: int, reply: type[_Reply], deadline: float
+    ) -> _Reply | None:
+        while True:
+            frame = self._channel.receive(deadline - time.monotonic())
+            if frame is None:
+                return None
+            answer = frame.message
+            if frame.seq == seq and isinstance(answer, reply) and _same_session(message, answer):
+                return answer
+            if (
+                frame.seq == seq
+                and isinstance(answer, messages.Error)
+                and answer.request_type == message.code
+            ):
+                self._raise_refusal(answer)
+            self._dispatch(frame)
+
+    def _dispatch(self, frame: Frame) -> None:
+        message, session = frame.message, self._session
+        if isinstance(message, messages.Boot):
+            self._on_boot(message)
+        elif isinstance(message, messages.Fault):
+            self.last_fault = message
+        elif session is None or getattr(message, "session", session.number) != session.number:
+            self.stray_frames += 1
+        elif isinstance(message, messages.Credit):
+            session.on_credit(message, frame.seq)
+        elif isinstance(message, messages.Row):
+            session.on_row(message)
+        elif isinstance(message, messages.Window):
+            session.windows.append(message)
+        elif isinstance(message, messages.Error) and (
+            message.request_type == messages.Audio.code and session.sent_under(frame.seq)
+        ):
+            self._raise_refusal(message)
+        else:
+            self.stray_frames += 1
+
+    def _on_boot(self, boot: messages.Boot) -> None:
+        """A restart is bad news for a session, and for nothing else."""
+        running, self._session = self._session, None
+        if running is None:
+            return
+        fault = None
+        if boot.reset_cause == ResetCause.FAULT:
+            deadline = time.monotonic() + _FAULT_WAIT_S
+            while fault is None and (frame := self._channel.receive(deadline - time.monotonic())):
+                if isinstance(frame.message, messages.Fault):
+                    fault = self.last_fault = frame.message
+        raise DeviceReset(boot.reset_cause, fault)
+
+    def _raise_refusal(self, error: messages.Error) -> None:
+        if error.error == ErrorCode.NO_SESSION:
+            # The session was there: its START was answered. So the device has restarted since.
+            self._session = None
+            raise DeviceReset
+        raise DeviceError(error.error, error.request_type, error.detail)
+
+    def _silence(self, request: Message) -> LinkLost:
+        name, noise = self._channel.transport.name, self._channel.reader.noise_bytes
+        if noise:
+            return LinkLost(
+                f"{name} sends {noise} bytes that are no frames, and no reply",
+                "check the baud rate, and that the firmware of this checkout runs: w2s flash",
+            )
+        return LinkLost(
+            f"no reply to {request.wire_name()} from {name}",
+            "is it the right port, and does the firmware run there? w2s flash puts it there",
+        )
+
+
+def clip_statistics(pcm: np.ndarray) -> tuple[int, int, int]:
+    """Number of samples, their sum and the sum of their squares, exactly.
+
+    >>> clip_statistics(np.array([-32768, 1], np.int16))
+    (2, -32767, 1073741825)
+    """
+    wide = pcm.astype(np.int64)
+    return len(pcm), int(wide.sum()), int((wide * wide).sum())
+
+
+def _same_session(request: Message, reply: Message) -> bool:
+    return getattr(request, "session", None) == getattr(reply, "session", None) or not hasattr(
+        reply, "session"
+    )
+
+
+def _wrong_protocol(version: int) -> WrongDevice:
+    return WrongDevice(
+        f"the device speaks version {version} of the link protocol, "
+        f"this host {messages.PROTOCOL_VERSION}",
+        "build and flash the firmware of this checkout: w2s flash",
+    )

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A session as the host sees it: audio out, rows, windows and the answer in."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wav2small_micro.link import messages
+from wav2small_micro.link.audio_sender import AudioSender
+from wav2small_micro.link.errors import AudioLost, LinkError, LinkLost
+from wav2small_micro.link.messages import Layer
+
+if TYPE_CHECKING:
+    from wav2small_micro.link.client import Device
+
+_FRAME_LAYERS = (Layer.LOGMEL, Layer.INPUT, Layer.L1, Layer.L2, Layer.L3)  # one row a frame
+_MAX_TIMEOUT_S = 8.0
+
+
+@dataclass(frozen=True)
+class SessionAnswer:
+    """What a session gave."""
+
+    adv_q16: np.ndarray  # (3,) int32: arousal, dominance, valence, 65536 is 1.0
+    frames: int
+    rows: int
+    taps: dict[Layer, np.ndarray] = field(default_factory=dict)  # (rows, values) int8 or int16
+
+
+class Session:
+    """A session that runs on a device; `Device.start` makes it.
+
+    Every method may raise DeviceReset, DeviceError, AudioLost or LinkLost.
+    """
+
+    def __init__(
+        self, device: Device, number: int, next_block: int, window: int, taps: frozenset[Layer]
+    ) -> None:
+        self.number = number
+        self.windows: deque[messages.Window] = deque()
+        self._device = device
+        self._sender = AudioSender(next_block, window)
+        self._pending = b""  # samples that do not fill a block yet
+        self._taps: dict[Layer, list[np.ndarray]] = {layer: [] for layer in sorted(taps)}
+        self._timeout = device.timing.reply_s
+        self._progress = time.monotonic()
+        self._waiting_since = self._progress  # of the oldest block in flight
+
+    @property
+    def resent_blocks(self) -> int:
+        """Blocks that had to be sent more than once."""
+        return self._sender.resent
+
+    def send(self, pcm: np.ndarray) -> None:
+        """Sends int16 samples at 16 kHz; waits while the device has no room for them.
+
+        The last samples stay here until they fill a block or `finish` is called.
+        """
+        data = self._pending + np.ascontiguousarray(pcm, dtype="<i2").tobytes()
+        size = 2 * messages.BLOCK_SAMPLES
+        whole = len(data) // size * size
+        for start in range(0, whole, size):
+            self._sender.push(data[start : start + size])
+        self._pending = data[whole:]
+        self._flush(until=lambda: not self._sender.unsent)
+
+    def poll(self, timeout: float) -> None:
+        """Takes what comes within `timeout` seconds: windows, rows, credits."""
+        deadline = time.monotonic() + timeout
+        while True:
+            self._send_due()
+            if not self._device.pump(deadline - time.monotonic()):
+                return
+
+    def finish(self) -> SessionAnswer:
+        """Ends the audio and waits for the answer and for every tapped row."""
+        if self._pending:
+            self._sender.push(self._pending)
+            self._pending = b""
+        self._flush(until=lambda: not self._sender.unacknowledged)
+        result = self._device.finish(self.number, self._sender.blocks)
+        self._device.end_session(self)
+        if result.status:
+            raise LinkError(
+                f"the library on the device ended with status {result.status}",
+                "w2s_status in firmware/lib/wav2small/wav2small.h; -3: the clip is too short",
+            )
+        return SessionAnswer(
+            np.array([result.arousal, result.dominance, result.valence], np.int32),
+            result.frames,
+            result.rows,
+            {layer: self._rows(layer, result) for layer in self._taps},
+        )
+
+    def stop(self) -> None:
+        """Ends the session without an answer."""
+        self._device.stop(self.number)
+        self._device.end_session(self)
+
+    # --- What the device sends ---------------------------------------------------------------
+
+    def on_credit(self, credit: messages.Credit, seq: int) -> None:
+        """Takes a credit of this session."""
+        if self._sender.credit(credit.next_block, credit.audio_window, seq):
+            self._progress = self._waiting_since = time.monotonic()
+            self._timeout = self._device.timing.reply_s
+
+    def on_row(self, row: messages.Row) -> None:
+        """Takes a row of this session. Raises AudioLost when rows before it are missing."""
+        rows = self._taps.get(Layer(row.layer)) if row.layer in set(Layer) else None
+        if rows is None or row.row < len(rows):
+            return
+        if row.row > len(rows):
+            raise AudioLost(
+                f"{row.row - len(rows)} rows of {Layer(row.layer).name} did not arrive",
+                "the line is noisy: check the cable, lower the baud rate",
+            )
+        rows.append(np.frombuffer(row.data, "<i2" if row.element_size == 2 else "i1"))
+
+    def sent_under(self, seq: int) -> bool:
+        """Whether one of this session's blocks went out under this sequence number."""
+        return self._sender.sent_under(seq)
+
+    # --- Sending -----------------------------------------------------------------------------
+
+    def _flush(self, until: Callable[[], bool]) -> None:
+        while True:
+            self._send_due()
+            if until():
+                # Take what is there already, so that rows and windows do not pile up.
+                while self._device.pump(0.0):
+                    pass
+                self._send_due()
+                return
+            self._device.pump(self._timeout)
+
+    def _send_due(self) -> None:
+        now = time.monotonic()
+        if not self._sender.in_flight:
+            self._waiting_since = now
+            if not self._sender.unsent:
+                self._progress = now
+        elif now - self._waiting_since >= self._timeout:
+            self._check_stall(now)
+            self._sender.go_back()
+            self._waiting_since = now
+            self._timeout = min(2 * self._timeout, _MAX_TIMEOUT_S)
+        while self._sender.ready:
+            seq = self._device.next_seq()
+            number, pcm = self._sender.take(seq)
+            self._device.send(messages.Audio(self.number, number, pcm), seq)
+
+    def _check_stall(self, now: float) -> None:
+        if now - self._progress > self._device.timing.stall_s:
+            raise LinkLost(
+                f"the device has taken no audio for {now - self._progress:.0f} s",
+                "reset the board, or give the link more time",
+            )
+
+    def _rows(self, layer: Layer, result: messages.Result) -> np.ndarray:
+        rows = self._taps[layer]
+        expected = result.frames if layer in _FRAME_LAYERS else result.rows
+        if len(rows) != expected:
+            raise AudioLost(
+                f"{expected - len(rows)} rows of {layer.name} did not arrive",
+                "the line is noisy: check the cable, lower the baud rate",
+            )
+        return np.stack(rows)
