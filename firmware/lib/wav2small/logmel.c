@@ -58,7 +58,7 @@ static unsigned headroom(const int16_t frame[W2S_FRAME], int32_t mean_q14) {
     int32_t mean = mean_q14 >> 14;
     uint32_t used = (uint32_t)(mean ^ (mean >> 31));  // ones' complement: -1 is as small as 0
     for (unsigned n = 0; n < W2S_FRAME; n++) {
-        used |= (uint32_t)(frame[n] ^ (frame[n] >> 15));
+        used |= (uint16_t)(frame[n] ^ (frame[n] >> 15));
     }
     unsigned doublings = 0;
     while (doublings < 14 && used << (doublings + 1) < 1u << 15) doublings++;

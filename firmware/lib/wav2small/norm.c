@@ -11,6 +11,9 @@
 // 1e-7 of full scale squared, in squared sample steps, Q8: 1e-7 * 2^30 * 256.
 #define EPSILON_Q8 27488
 
+// Running means are Q24: 2^35 of a hop's squares still fits, and steps lost to division are small.
+#define RUNNING_ONE ((int64_t)1 << 24)
+
 static void set(w2s_norm_state *state, int64_t mean_q14, int64_t power_q8) {
     int64_t variance_q8 = power_q8 - ((mean_q14 * mean_q14) >> 20);
     if (variance_q8 < 0) variance_q8 = 0;
@@ -44,15 +47,15 @@ void w2s_norm_sample(w2s_norm_state *state, int16_t sample) {
 void w2s_norm_hop(w2s_norm_state *state) {
     if (state->hops < W2S_LIVE_HOPS) state->hops++;
     // 1/n at first, then an exponential window: m += (s - m) / min(n, 2500)
-    state->mean += ((int64_t)state->hop_sum * 65536 - state->mean) / (int32_t)state->hops;
-    state->power += ((int64_t)state->hop_squares * 65536 - state->power) / (int32_t)state->hops;
+    state->mean += ((int64_t)state->hop_sum * RUNNING_ONE - state->mean) / (int32_t)state->hops;
+    state->power += ((int64_t)state->hop_squares * RUNNING_ONE - state->power) / (int32_t)state->hops;
     state->total.samples += W2S_HOP;
     state->total.sum += state->hop_sum;
     state->total.sum_squares += state->hop_squares;
     state->hop_sum = 0;
     state->hop_squares = 0;
-    // A hop's sums are 32 samples': Q16 / 32 is Q14 >> 7 and Q8 >> 13
-    set(state, state->mean >> 7, state->power >> 13);
+    // A hop's sums are 32 samples': Q24 / 32 is Q14 after 15 bits, Q8 after 21
+    set(state, state->mean >> 15, state->power >> 21);
 }
 
 void w2s_stats_add(w2s_stats *stats, const int16_t *pcm, size_t count) {

@@ -260,6 +260,8 @@ w2s_status w2s_finish(w2s_context *ctx, w2s_adv *adv) {
 
 uint32_t w2s_segments(const w2s_context *ctx) { return ctx->segment; }
 
+uint32_t w2s_rows(const w2s_context *ctx, w2s_tap layer) { return ctx->rows[layer]; }
+
 w2s_status w2s_window(w2s_context *ctx, uint32_t segments, w2s_adv *adv) {
     if (ctx == NULL || adv == NULL || segments == 0) return W2S_E_ARG;
     if (ctx->state == IDLE) return W2S_E_STATE;

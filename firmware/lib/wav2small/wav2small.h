@@ -147,8 +147,8 @@ typedef struct {
     int32_t hop_sum;      // of the hop under way
     uint64_t hop_squares;
     uint32_t hops;
-    int64_t mean;         // running mean of the sum of a hop, Q16
-    int64_t power;        // running mean of the sum of squares of a hop, Q16
+    int64_t mean;         // running mean of the sum of a hop, Q24
+    int64_t power;        // running mean of the sum of squares of a hop, Q24
     int32_t mean_q14;     // mean of a sample, Q14
     int32_t log2_scale;   // log2 of the variance of a sample (with its epsilon), Q16
 } w2s_norm_state;
@@ -221,6 +221,9 @@ uint32_t w2s_segments(const w2s_context *ctx);
 // Answers over the last `segments` finished segments (fewer at the beginning; at most
 // W2S_SEGMENTS - 1 while one is under way). W2S_E_SHORT before the first is finished.
 w2s_status w2s_window(w2s_context *ctx, uint32_t segments, w2s_adv *adv);
+
+// Rows of a layer since the start; LOGMEL counts frames.
+uint32_t w2s_rows(const w2s_context *ctx, w2s_tap layer);
 
 // Calls `tap` for the layers whose bit (1 << w2s_tap) is set; 0 or NULL for none. Survives start.
 void w2s_set_tap(w2s_context *ctx, w2s_tap_fn tap, void *user, uint32_t mask);
