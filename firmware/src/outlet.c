@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "outlet.h"
 
-#include <string.h>
-
 #include "board.h"
 #include "messages.h"
 
 static void write_to_board(void *context, const uint8_t *data, size_t length) {
     (void)context;
+    board_watchdog_kick(); /* a host that does not read costs time, and no reset */
     board_write(data, length);
 }
 
@@ -37,16 +36,14 @@ void outlet_event(outlet_t *outlet, uint8_t type, const void *head, size_t head_
     link_writer_end(&outlet->writer);
 }
 
-static void print(const char *characters, size_t length) {
-    static const uint8_t line_end[2] = {'\r', '\n'};
-    board_write((const uint8_t *)characters, length);
-    board_write(line_end, sizeof line_end);
-}
-
 void outlet_text(const text_t *text) {
-    print(text->characters, text->length);
+    static const uint8_t line_end[2] = {'\r', '\n'};
+    write_to_board(NULL, (const uint8_t *)text->characters, text->length);
+    write_to_board(NULL, line_end, sizeof line_end);
 }
 
 void outlet_print(const char *line) {
-    print(line, strlen(line));
+    text_t text;
+    text_start(&text, line);
+    outlet_text(&text);
 }

@@ -41,6 +41,10 @@ static void send_row(void *user, w2s_tap layer, uint32_t row, const void *data, 
 
 /// Windows ///
 
+/* The network answers for a half second some milliseconds after its last sample: long before the
+ * next half second is whole, so the last whole one is always the one that is reported. */
+enum { SEGMENT_SAMPLES = W2S_SEGMENT_ROWS * 2 * W2S_HOP };
+
 static uint32_t square_root(uint64_t square) {
     uint32_t root = 0;
     for (uint32_t bit = 1u << 31; bit != 0; bit >>= 1) {
@@ -50,6 +54,18 @@ static uint32_t square_root(uint64_t square) {
         }
     }
     return root;
+}
+
+static void add_to_level(session_t *session, const int16_t *pcm, size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+        const int32_t sample = pcm[i];
+        session->level_squares += (uint32_t)(sample * sample);
+        if (++session->level_samples == SEGMENT_SAMPLES) {
+            session->level_rms = square_root(session->level_squares / SEGMENT_SAMPLES);
+            session->level_squares = 0;
+            session->level_samples = 0;
+        }
+    }
 }
 
 static void print_window(const w2s_adv *adv) {
@@ -70,7 +86,7 @@ static void send_window(session_t *session, const w2s_adv *adv) {
         .arousal = adv->arousal,
         .dominance = adv->dominance,
         .valence = adv->valence,
-        .level_rms = square_root(session->level_squares / session->level_samples),
+        .level_rms = session->level_rms,
     };
     outlet_event(session->outlet, LINK_WINDOW, &window, sizeof window, NULL, 0);
 }
@@ -101,8 +117,6 @@ static void watch_segments(session_t *session) {
     if (session->window_segments > 0 || (session->print_windows && session->live)) {
         report_window(session);
     }
-    session->level_squares = 0;
-    session->level_samples = 0;
 }
 
 /// Life of a session ///
@@ -131,20 +145,13 @@ w2s_status session_start(session_t *session, const link_start_t *request) {
     session->segments = 0;
     session->level_squares = 0;
     session->level_samples = 0;
+    session->level_rms = 0;
     session->ticks_total = 0;
     session->ticks_sending = 0;
     w2s_set_tap(&session->engine, send_row, session, request->tap_mask);
     session->status = w2s_start(&session->engine, norm, norm == W2S_NORM_GIVEN ? &stats : NULL);
     session->state = session->status == W2S_OK ? SESSION_RUNNING : SESSION_NONE;
     return session->status;
-}
-
-static void add_to_level(session_t *session, const int16_t *pcm, size_t count) {
-    for (size_t i = 0; i < count; ++i) {
-        const int32_t sample = pcm[i];
-        session->level_squares += (uint32_t)(sample * sample);
-    }
-    session->level_samples += (uint32_t)count;
 }
 
 w2s_status session_push(session_t *session, const uint8_t *pcm, size_t count) {

@@ -58,8 +58,9 @@ typedef struct {
     bool live;               /* normalised by what was heard so far: windows make sense */
     bool print_windows;      /* as text, for a person at a terminal; survives the session */
     uint32_t segments;       /* finished ones, as far as they have been reported */
-    uint64_t level_squares;  /* since the segment before */
+    uint64_t level_squares;  /* of the half second that is coming in */
     uint32_t level_samples;
+    uint32_t level_rms; /* of the last whole half second */
 
     uint64_t ticks_total;
     uint64_t ticks_sending;

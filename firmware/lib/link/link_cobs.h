@@ -15,24 +15,23 @@
 /* Takes encoded bytes on their way out. */
 typedef void (*link_sink_t)(void *context, const uint8_t *data, size_t length);
 
-/* Encoded length of `n` bytes at worst, delimiters not counted. */
-#define LINK_COBS_MAX_ENCODED(n) ((n) + (n) / 254u + 1u)
+enum { LINK_COBS_FULL_BLOCK = 255 }; /* length code and 254 bytes */
 
 typedef struct {
     link_sink_t sink;
     void *context;
-    uint16_t used;      /* bytes in `block`, the length code at its head included */
-    bool after_full;    /* the last block was full: it stands for no zero */
-    uint8_t block[255]; /* length code, then up to 254 bytes other than zero */
+    uint16_t used;    /* bytes in the buffer */
+    uint16_t code_at; /* where the length code of the open block goes */
+    uint8_t buffer[LINK_COBS_FULL_BLOCK + 1];
 } link_cobs_encoder_t;
 
-/* Begins a frame whose bytes go to `sink`. Writes no delimiter. */
+/* Begins a frame, with its delimiter, whose bytes go to `sink` in pieces of up to 256. */
 void link_cobs_encoder_start(link_cobs_encoder_t *encoder, link_sink_t sink, void *context);
 
 /* Encodes `length` more bytes of the frame. */
 void link_cobs_encoder_add(link_cobs_encoder_t *encoder, const void *data, size_t length);
 
-/* Sends what is held back. Writes no delimiter. */
+/* Ends the frame with its delimiter, and sends what was held back. */
 void link_cobs_encoder_finish(link_cobs_encoder_t *encoder);
 
 typedef struct {

@@ -3,11 +3,6 @@
 
 #include "link_crc32.h"
 
-static void send_delimiter(link_writer_t *writer) {
-    static const uint8_t delimiter = 0;
-    writer->sink(writer->context, &delimiter, sizeof delimiter);
-}
-
 void link_writer_init(link_writer_t *writer, link_sink_t sink, void *context) {
     writer->sink = sink;
     writer->context = context;
@@ -17,7 +12,6 @@ void link_writer_init(link_writer_t *writer, link_sink_t sink, void *context) {
 
 void link_writer_begin(link_writer_t *writer, uint8_t type, uint8_t sequence) {
     const uint8_t head[2] = {type, sequence};
-    send_delimiter(writer);
     link_cobs_encoder_start(&writer->cobs, writer->sink, writer->context);
     writer->crc = 0;
     link_writer_add(writer, head, sizeof head);
@@ -34,7 +28,6 @@ void link_writer_end(link_writer_t *writer) {
                              (uint8_t)(crc >> 24)};
     link_cobs_encoder_add(&writer->cobs, tail, sizeof tail);
     link_cobs_encoder_finish(&writer->cobs);
-    send_delimiter(writer);
     ++writer->frames;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sends frames: 0x00, COBS(type, sequence, payload, CRC-32 little endian), 0x00.
  *
- * A frame leaves while it is being composed, in blocks of at most 255 bytes, so that a payload
+ * A frame leaves while it is being composed, in pieces of at most 256 bytes, so that a payload
  * may be gathered from several places and is never held as a whole. */
 #ifndef LINK_WRITER_H
 #define LINK_WRITER_H

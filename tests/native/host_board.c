@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A board that is a process of the host: the link is stdin and stdout, the watchdog is SIGALRM,
+ * and a reset starts the program anew. The application above it is the one of the firmware.
+ *
+ * Environment: HOST_BOARD_FAULT=1 starts as after a processor fault. */
+#define _POSIX_C_SOURCE 200809L
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "board.h"
+
+enum {
+    WAIT_MS = 10,          /* as board_read() promises */
+    REFUSAL_MS = 20,       /* as board_write() promises */
+    WATCHDOG_SECONDS = 20, /* sanitizers are slow, and so may the machine be */
+    TICK_HZ = 1000000000,
+};
+
+static board_facts_t facts = {
+    .name = "host",
+    .clock_hz = TICK_HZ,
+    .tick_hz = TICK_HZ,
+    .flags = BOARD_FLAG_EMULATED | BOARD_FLAG_WATCHDOG,
+    .reset_cause = BOARD_RESET_POWER_ON,
+};
+
+static const board_fault_t sample_fault = {
+    .kind = BOARD_FAULT_BUS,
+    .pc = 0x08001234,
+    .lr = 0x08005678,
+    .cfsr = 0x8200,
+    .hfsr = 0x40000000,
+    .address = 0xDEADBEEF,
+    .xpsr = 0x61000000,
+};
+
+static const board_fault_t *last_fault;
+
+_Noreturn static void panic(const char *what) {
+    perror(what);
+    abort();
+}
+
+void board_init(void) {
+    const char *boots = getenv("HOST_BOARD_BOOTS");
+    if (boots != NULL) {
+        facts.boot_id = (uint32_t)strtoul(boots, NULL, 10);
+        facts.reset_cause = BOARD_RESET_SOFTWARE;
+    } else if (getenv("HOST_BOARD_FAULT") != NULL) {
+        facts.reset_cause = BOARD_RESET_FAULT;
+        last_fault = &sample_fault;
+    }
+    if (fcntl(STDOUT_FILENO, F_SETFL, O_NONBLOCK) != 0) {
+        panic("fcntl");
+    }
+    board_watchdog_kick();
+}
+
+const board_facts_t *board_facts(void) {
+    return &facts;
+}
+
+static bool ready(int descriptor, short events, int timeout_ms) {
+    struct pollfd poll_one = {.fd = descriptor, .events = events};
+    return poll(&poll_one, 1, timeout_ms) > 0;
+}
+
+size_t board_read(uint8_t *bytes, size_t size, bool wait) {
+    if (!ready(STDIN_FILENO, POLLIN, wait ? WAIT_MS : 0)) {
+        return 0;
+    }
+    ssize_t count = read(STDIN_FILENO, bytes, size);
+    if (count < 0) {
+        panic("read");
+    }
+    if (count == 0) {
+        exit(EXIT_SUCCESS); /* the host closed its end: nothing can come any more */
+    }
+    return (size_t)count;
+}
+
+void board_write(const uint8_t *bytes, size_t size) {
+    while (size > 0 && ready(STDOUT_FILENO, POLLOUT, REFUSAL_MS)) {
+        ssize_t count = write(STDOUT_FILENO, bytes, size);
+        if (count < 0) {
+            if (errno == EAGAIN) {
+                continue;
+            }
+            panic("write");
+        }
+        bytes += count;
+        size -= (size_t)count;
+    }
+}
+
+uint32_t board_rx_overruns(void) {
+    return 0;
+}
+
+uint32_t board_uart_errors(void) {
+    return 0;
+}
+
+uint64_t board_ticks(void) {
+    struct timespec now;
+    if (clock_gettime(CLOCK_MONOTONIC, &now) != 0) {
+        panic("clock_gettime");
+    }
+    return (uint64_t)now.tv_sec * TICK_HZ + (uint64_t)now.tv_nsec;
+}
+
+uint32_t board_ms(void) {
+    return (uint32_t)(board_ticks() / 1000000u);
+}
+
+void board_watchdog_kick(void) {
+    (void)alarm(WATCHDOG_SECONDS);
+}
+
+_Noreturn void board_reset(void) {
+    char boots[16];
+    (void)snprintf(boots, sizeof boots, "%u", (unsigned)(facts.boot_id + 1u));
+    if (setenv("HOST_BOARD_BOOTS", boots, 1) == 0) {
+        execl("/proc/self/exe", "host_board", (char *)NULL);
+    }
+    panic("reset");
+}
+
+size_t board_stack_size(void) {
+    return 4096;
+}
+
+size_t board_stack_high_water(void) {
+    return 1024;
+}
+
+const board_fault_t *board_last_fault(void) {
+    return last_fault;
+}
+
+void board_fault_clear(void) {
+    last_fault = NULL;
+}
