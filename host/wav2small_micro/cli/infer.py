@@ -8,7 +8,6 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from wav2small_micro import paths
 from wav2small_micro.cli import clips as clip_arguments
 from wav2small_micro.cli.console import (
     DEFAULT_ENV,
@@ -57,7 +56,7 @@ def run(
     from wav2small_micro.engines.base import Model
 
     heard = read_clip(clip)
-    with open_engines([engine], Model.load(paths.model_dir(model)), env=env, port=port) as engines:
+    with open_engines([engine], Model.load(model), env=env, port=port) as engines:
         answer = engines[engine].run(heard.pcm, norm=norm)
     if json:
         found = {"path": clip, "seconds": heard.seconds, "engine": engine, "model": model}
@@ -93,7 +92,7 @@ def compare(
     if not names:
         raise W2sError("no engine named", "for example --engines float,tflite,c")
     files = clip_arguments.find_clips(clips)
-    loaded = Model.load(paths.model_dir(model))
+    loaded = Model.load(model)
     reports: list[ClipReport] = []
     with open_engines(names, loaded, env=env, port=port) as opened, _progress() as progress:
         task = progress.add_task("clips", total=len(files))
