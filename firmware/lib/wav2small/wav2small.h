@@ -127,7 +127,9 @@ typedef uint64_t (*w2s_clock_fn)(void);
 typedef enum {
     W2S_NORM_GIVEN = 0,     // by the mean and variance of the whole utterance, which come ahead
     W2S_NORM_LIVE = 1,      // by a running mean and variance of what was heard so far
-    W2S_NORM_BUFFERED = 2,  // by those of the utterance, from a log-mel buffer (W2S_BUFFER_SECONDS)
+    // By the variance of the utterance, from a log-mel buffer of W2S_BUFFER_SECONDS in steps of half
+    // a decibel; the mean is the running one.
+    W2S_NORM_BUFFERED = 2,
 } w2s_norm;
 
 // Sums over an utterance of int16 samples.
