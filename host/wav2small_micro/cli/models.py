@@ -80,7 +80,10 @@ def generate(
 
     source = tflite or paths.model_dir(model) / "int8.tflite"
     folder = output or source.parent / "c"
-    plan = plans.read(source)
+    try:
+        plan = plans.read(source)
+    except W2sError as error:
+        raise W2sError(f"{source}: {error.message}", error.hint) from error
     written = codegen.generate(plan, folder)
     if array:
         written.append(folder / "model_tflite.c")
