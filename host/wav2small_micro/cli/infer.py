@@ -145,7 +145,7 @@ def print_verdict(verdict: Verdict) -> None:
             if a.first_difference:
                 out.print(f"[red]{a.engine}:[/] {escape(a.first_difference)}", highlight=False)
     if verdict.close:
-        rows = [
+        figures = [
             (
                 c.engine,
                 str(c.clips),
@@ -159,7 +159,7 @@ def print_verdict(verdict: Verdict) -> None:
             f"Against float: worst <= {WORST}, CCC >= {CONCORDANCE} from {CONCORDANCE_CLIPS} clips"
         )
         columns = ["engine", "clips", "worst", *(f"CCC {name}" for name in DIMENSIONS), "holds"]
-        out.print(table(title, columns, rows))
+        out.print(table(title, columns, figures))
     if verdict.failed_clips:
         out.print(f"[red]{verdict.failed_clips} clips failed[/]")
 

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``w2s build``, ``flash``, ``size`` and ``count``: the firmware of a board."""
+
+from typing import Annotated
+
+import typer
+from rich.status import Status
+
+from wav2small_micro import pio
+from wav2small_micro.cli.console import (
+    DEFAULT_ENV,
+    DEFAULT_MODEL,
+    EnvOption,
+    JsonOption,
+    ModelOption,
+    err,
+    out,
+    print_json,
+    table,
+)
+
+
+def build(
+    env: EnvOption = DEFAULT_ENV, model: ModelOption = DEFAULT_MODEL, json: JsonOption = False
+) -> None:
+    """Build the firmware of a board with a model in it."""
+    elf = build_with_status(env, model)
+    if json:
+        print_json({"env": env, "model": model, "elf": elf} | pio.size(env, model))
+    else:
+        out.print(str(elf), highlight=False, soft_wrap=True)
+        _print_size(env, model)
+
+
+def flash(
+    env: EnvOption = DEFAULT_ENV,
+    model: ModelOption = DEFAULT_MODEL,
+    protocol: Annotated[
+        str | None, typer.Option(help="How: openocd, stflash, dfu, pyocd, qemu; see the board.")
+    ] = None,
+    port: Annotated[
+        str | None, typer.Option(help="The programmer's serial number, or the emulator's TCP port.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Build the firmware and write it to the board, or start it in QEMU."""
+    with err.status(f"flashing {env}") as status:
+        pio.flash(env, model, protocol=protocol, port=port, progress=_follow(status, env))
+    if json:
+        print_json({"env": env, "model": model, "elf": pio.elf_path(env, model)})
+    else:
+        out.print(f"{env} runs {model}")
+
+
+def size(
+    env: EnvOption = DEFAULT_ENV, model: ModelOption = DEFAULT_MODEL, json: JsonOption = False
+) -> None:
+    """RAM (stack included), flash and stack of the whole firmware in bytes; builds it first."""
+    build_with_status(env, model)
+    if json:
+        print_json(pio.size(env, model))
+    else:
+        _print_size(env, model)
+
+
+def build_with_status(env: str, model: str) -> object:
+    """Build, with PlatformIO's last line shown while it works."""
+    with err.status(f"building {env}") as status:
+        return pio.build(env, model, progress=_follow(status, env))
+
+
+def _follow(status: Status, env: str) -> pio.Progress:
+    def show(line: str) -> None:
+        status.update(f"[bold]{env}[/] {line[:70]}")
+
+    return show
+
+
+def _print_size(env: str, model: str) -> None:
+    board, used = pio.board(env), pio.size(env, model)
+    rows = [
+        ("RAM", f"{used['ram']:,}", f"{board.ram_size:,}"),
+        ("  of it stack", f"{used['stack']:,}", ""),
+        ("flash", f"{used['flash']:,}", f"{board.flash_size:,}"),
+    ]
+    out.print(table(f"{board.name} with {model}", ["", "bytes", "of"], rows))
