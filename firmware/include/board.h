@@ -64,8 +64,8 @@ const board_facts_t *board_facts(void);
  */
 size_t board_read(uint8_t *bytes, size_t size, bool wait);
 
-/** Sends `size` bytes; returns when the transmitter has taken them, dropping what it refuses
- *  for longer than 20 ms. */
+/** Sends `size` bytes and returns when the transmitter has taken them. If it refuses a byte
+ *  for 250 ms the rest is dropped: the link's host repeats what was lost. */
 void board_write(const uint8_t *bytes, size_t size);
 
 /** Bytes lost since the start because board_read() came too late. */
@@ -89,7 +89,7 @@ uint32_t board_ms(void);
 void board_watchdog_kick(void);
 
 /** Restarts the board. */
-_Noreturn void board_reset(void);
+void board_reset(void) __attribute__((noreturn));
 
 /** Size of the stack in bytes, fixed at link time. */
 size_t board_stack_size(void);

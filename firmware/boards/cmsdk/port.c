@@ -1,0 +1,81 @@
+/*
+ * Arm's MPS2 and MPS3 FPGA boards: UART and watchdog of the Cortex-M System Design Kit.
+ *
+ * Registers as in Arm DDI 0479, "Cortex-M System Design Kit": 4.3 (APB UART), 4.5 (APB watchdog).
+ * Which addresses and clocks: port_config.h of the board.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "port.h"
+
+#include "board.h"
+#include "cortexm.h"
+#include "port_config.h"
+#include "uart.h"
+
+#define UART_DATA REG32(PORT_UART_BASE + 0x00u)
+#define UART_STATE REG32(PORT_UART_BASE + 0x04u)
+#define UART_STATE_TX_FULL (1u << 0)
+#define UART_STATE_RX_FULL (1u << 1)
+#define UART_STATE_RX_OVERRUN (1u << 3)
+#define UART_CTRL REG32(PORT_UART_BASE + 0x08u)
+#define UART_CTRL_TX (1u << 0)
+#define UART_CTRL_RX (1u << 1)
+#define UART_CTRL_RX_INTERRUPT (1u << 3)
+#define UART_INTCLEAR REG32(PORT_UART_BASE + 0x0Cu)
+#define UART_INTCLEAR_RX (1u << 1)
+#define UART_BAUDDIV REG32(PORT_UART_BASE + 0x10u)
+
+#define WDOG_LOAD REG32(PORT_WATCHDOG_BASE + 0x000u)
+#define WDOG_CONTROL REG32(PORT_WATCHDOG_BASE + 0x008u)
+#define WDOG_CONTROL_INTERRUPT (1u << 0)
+#define WDOG_CONTROL_RESET (1u << 1)
+#define WDOG_INTCLR REG32(PORT_WATCHDOG_BASE + 0x00Cu)
+#define WDOG_RIS REG32(PORT_WATCHDOG_BASE + 0x010u)
+#define WDOG_LOCK REG32(PORT_WATCHDOG_BASE + 0xC00u)
+#define WDOG_LOCK_OPEN 0x1ACCE551u
+
+/* To the warning, which comes as NMI; as long again to the reset if nobody answers. */
+#define WATCHDOG_SECONDS 4u
+
+/* The FPGA image fixes the clock. */
+uint32_t port_clock_init(bool emulated) {
+    (void)emulated;
+    return PORT_CLOCK_HZ;
+}
+
+uint8_t port_reset_cause(void) { return BOARD_RESET_UNKNOWN; }
+
+void port_uart_init(uint32_t clock_hz) {
+    UART_BAUDDIV = clock_hz / PORT_UART_BAUD; /* at least 16 */
+    UART_CTRL = UART_CTRL_TX | UART_CTRL_RX | UART_CTRL_RX_INTERRUPT;
+    cortexm_enable_irq(PORT_UART_IRQ);
+}
+
+bool port_uart_ready(void) { return (UART_STATE & UART_STATE_TX_FULL) == 0; }
+
+void port_uart_put(uint8_t byte) { UART_DATA = byte; }
+
+/* The interrupt is cleared before the byte is taken: the next byte may come in between. */
+void port_uart_irq(void) {
+    UART_INTCLEAR = UART_INTCLEAR_RX;
+    if ((UART_STATE & UART_STATE_RX_OVERRUN) != 0) {
+        UART_STATE = UART_STATE_RX_OVERRUN;
+        uart_error();
+    }
+    if ((UART_STATE & UART_STATE_RX_FULL) != 0) {
+        uart_received((uint8_t)UART_DATA);
+    }
+}
+
+bool port_watchdog_start(bool emulated) {
+    (void)emulated;
+    WDOG_LOCK = WDOG_LOCK_OPEN;
+    WDOG_LOAD = WATCHDOG_SECONDS * PORT_WATCHDOG_HZ;
+    WDOG_CONTROL = WDOG_CONTROL_INTERRUPT | WDOG_CONTROL_RESET;
+    return true;
+}
+
+void port_watchdog_kick(void) { WDOG_INTCLR = 1; } /* reloads as well */
+
+bool port_watchdog_warned(void) { return (WDOG_RIS & 1u) != 0; }

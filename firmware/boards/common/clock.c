@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "clock.h"
+
+#include "board.h"
+#include "cortexm.h"
+
+static bool use_systick;           /* no cycle counter: count SysTick's own steps */
+static uint32_t period;            /* SysTick steps in a millisecond */
+static volatile uint32_t ms;       /* SysTick interrupts */
+static volatile uint64_t reloads;  /* the same, never wrapping */
+static volatile uint32_t high;     /* bits 32.. of the cycle count */
+static volatile uint32_t low_seen; /* the cycle counter when last looked at */
+
+void SysTick_Handler(void);
+
+/* DWT->CYCCNT with its wraps counted; it wraps in 25 s at 168 MHz, SysTick looks each ms. */
+static uint64_t cycles(void) {
+    uint32_t now = DWT_CYCCNT;
+    if (now < low_seen) {
+        high = high + 1u;
+    }
+    low_seen = now;
+    return ((uint64_t)high << 32) | now;
+}
+
+/* SysTick counts down from period - 1 and wraps; a wrap whose interrupt has not run is pending. */
+static uint64_t systick_steps(void) {
+    uint32_t left = SYST_CVR;
+    uint64_t wraps = reloads;
+    if ((SCB_ICSR & SCB_ICSR_PENDSTSET) != 0) {
+        left = SYST_CVR;
+        wraps++;
+    }
+    return wraps * period + (period - 1u - left);
+}
+
+void SysTick_Handler(void) {
+    ms = ms + 1u;
+    if (use_systick) {
+        reloads = reloads + 1u;
+    } else {
+        (void)cycles();
+    }
+}
+
+void clock_start(uint32_t clock_hz, bool emulated) {
+    use_systick = emulated;
+    period = clock_hz / 1000u;
+    if (!emulated) {
+        DWT_CYCCNT = 0;
+        DWT_CTRL |= DWT_CTRL_CYCCNTENA;
+    }
+    SYST_RVR = period - 1u;
+    SYST_CVR = 0;
+    SYST_CSR = SYST_CSR_ENABLE | SYST_CSR_TICKINT | SYST_CSR_CLKSOURCE;
+}
+
+uint64_t board_ticks(void) {
+    uint32_t mask = cortexm_mask();
+    uint64_t ticks = use_systick ? systick_steps() : cycles();
+    cortexm_unmask(mask);
+    return ticks;
+}
+
+uint32_t board_ms(void) { return ms; }

@@ -1,0 +1,23 @@
+/*
+ * Where the linker script (sections.ld) put things.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef MEMORY_H
+#define MEMORY_H
+
+#include <stdint.h>
+
+/* Bytes at the stack's end that nothing may touch. */
+#define MEMORY_STACK_GUARD 32u
+
+extern uint32_t memory_stack_start[];
+extern uint32_t memory_stack_end[];
+extern uint32_t memory_data_start[], memory_data_end[];
+extern const uint32_t memory_data_image[];
+extern uint32_t memory_bss_start[], memory_bss_end[];
+
+#define MEMORY_STACK_SIZE \
+    ((uint32_t)((uintptr_t)memory_stack_end - (uintptr_t)memory_stack_start))
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * What one board adds to the common code: clock, UART, watchdog, reset cause.
+ *
+ * A board's folder holds port.c with these functions, or shares a driver, and port_config.h with
+ * its numbers: PORT_IRQ_COUNT, PORT_UART_IRQ and what its driver needs.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef PORT_H
+#define PORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PORT_UART_BAUD 921600u
+
+/** Brings the core to full speed and returns its clock in Hz. In the emulator the clock is a
+ *  property of the machine, and there is nothing to set. */
+uint32_t port_clock_init(bool emulated);
+
+/** Why the board started (enum board_reset) as far as the hardware keeps it; then forgets it. */
+uint8_t port_reset_cause(void);
+
+/** Starts the UART at PORT_UART_BAUD, 8N1, with its receive interrupt enabled. */
+void port_uart_init(uint32_t clock_hz);
+
+/** Can port_uart_put() take a byte? */
+bool port_uart_ready(void);
+
+/** Hands one byte to the transmitter. */
+void port_uart_put(uint8_t byte);
+
+/** The receive interrupt: gives each byte to uart_received(), each error to uart_error(). */
+void port_uart_irq(void);
+
+/** Starts the watchdog. False if there is none. */
+bool port_watchdog_start(bool emulated);
+
+/** Restarts the watchdog's count. */
+void port_watchdog_kick(void);
+
+/** The watchdog's warning, where it comes as NMI: clears it and returns true. */
+bool port_watchdog_warned(void);
+
+#endif

@@ -1,0 +1,97 @@
+/*
+ * From reset to main(): the vector table, memory, the floating-point unit.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <stdint.h>
+
+#include "board.h"
+#include "cortexm.h"
+#include "fault.h"
+#include "memory.h"
+#include "port.h"
+#include "port_config.h"
+
+/* What the stack holds before its first use; board_stack_high_water() looks for its end. */
+#define PAINT 0x5AFE57ACu
+
+typedef void (*vector_t)(void);
+
+int main(void);
+void Reset_Handler(void);
+void SysTick_Handler(void);
+void startup(void) __attribute__((noreturn));
+
+/* Entry 0 is the first stack pointer, 1 .. 15 are the core's exceptions (DDI 0403, B1.5.2). The
+ * UART's entry replaces the one that the range gave it. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverride-init"
+__attribute__((section(".vectors"), used)) const vector_t vectors[16 + PORT_IRQ_COUNT] = {
+    (vector_t)(uintptr_t)memory_stack_end,
+    Reset_Handler,
+    [2 ... 7] = fault_entry,
+    [11 ... 12] = fault_entry,
+    [14] = fault_entry,
+    [15] = SysTick_Handler,
+    [16 ... 16 + PORT_IRQ_COUNT - 1] = fault_entry,
+    [16 + PORT_UART_IRQ] = port_uart_irq,
+};
+#pragma GCC diagnostic pop
+
+/* Before any C: the stack (a debugger or a boot loader may have left another), and access to the
+ * coprocessors 10 and 11 (CPACR), since compiled C may use floating-point registers anywhere. */
+__attribute__((naked)) void Reset_Handler(void) {
+    __asm volatile(
+        "cpsid i                    \n"
+        "ldr r0, =memory_stack_end  \n"
+        "msr msp, r0                \n"
+        "ldr r0, =0xE000ED88        \n"
+        "ldr r1, [r0]               \n"
+        "orr r1, r1, #0x00F00000    \n"
+        "str r1, [r0]               \n"
+        "dsb                        \n"
+        "isb                        \n"
+        "b startup                  \n");
+}
+
+static void copy_data(void) {
+    const uint32_t *from = memory_data_image;
+    for (uint32_t *to = memory_data_start; to < memory_data_end;) {
+        *to++ = *from++;
+    }
+}
+
+static void clear_bss(void) {
+    for (uint32_t *word = memory_bss_start; word < memory_bss_end;) {
+        *word++ = 0;
+    }
+}
+
+/* Everything below the frame in use. */
+static void paint_stack(void) {
+    const uint32_t *in_use = (const uint32_t *)__builtin_frame_address(0) - 16;
+    for (volatile uint32_t *word = memory_stack_start; word < in_use; word++) {
+        *word = PAINT;
+    }
+}
+
+__attribute__((used)) void startup(void) {
+    SCB_VTOR = (uint32_t)(uintptr_t)vectors;
+    paint_stack();
+    copy_data();
+    clear_bss();
+    fault_init();
+    __asm volatile("cpsie i" ::: "memory");
+    (void)main();
+    board_reset();
+}
+
+size_t board_stack_size(void) { return MEMORY_STACK_SIZE; }
+
+size_t board_stack_high_water(void) {
+    const uint32_t *word = memory_stack_start + MEMORY_STACK_GUARD / sizeof *word;
+    while (word < memory_stack_end && *word == PAINT) {
+        word++;
+    }
+    return (size_t)((uintptr_t)memory_stack_end - (uintptr_t)word);
+}

@@ -1,0 +1,25 @@
+/*
+ * Bytes over the UART: an interrupt fills a ring, the transmitter is polled.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UART_H
+#define UART_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** From the receive interrupt: one byte came. */
+void uart_received(uint8_t byte);
+
+/** From the receive interrupt: the hardware lost or spoilt a byte. */
+void uart_error(void);
+
+/** Takes up to `size` bytes from the ring; with `wait` sleeps up to 10 ms for the first. */
+size_t uart_read(uint8_t *bytes, size_t size, bool wait);
+
+/** Sends; drops the rest after 250 ms without progress. */
+void uart_write(const uint8_t *bytes, size_t size);
+
+#endif

@@ -1,0 +1,150 @@
+/*
+ * STM32F4DISCOVERY: clock from the 8 MHz crystal, link on USART2 (PA2 out, PA3 in).
+ *
+ * The same ELF runs in QEMU's netduinoplus2 (an STM32F405), where RCC, FLASH, GPIO and IWDG are
+ * not modelled: they read 0 and ignore writes. So no wait is unbounded, and the emulator has its
+ * own clock. The 64 KB of core-coupled RAM fault there and are not used.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "port.h"
+
+#include "board.h"
+#include "port_config.h"
+#include "stm32f4.h"
+#include "uart.h"
+
+#define HSI_HZ 16000000u
+#define FULL_SPEED_HZ 168000000u
+#define APB1_DIVIDER 4u
+
+/* Polls; a few ms at 16 MHz. The crystal starts in 2 ms (typical, DS8626 table 32), the PLL
+ * locks in 0.3 ms at most (table 36). */
+#define PATIENCE 20000u
+
+static bool wait_for(volatile const uint32_t *reg, uint32_t mask, uint32_t value) {
+    for (uint32_t i = 0; i < PATIENCE; i++) {
+        if ((*reg & mask) == value) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* 8 MHz / 4 or 16 MHz / 8 = 2 MHz, times 168 = 336 MHz, / 2 = 168 MHz (RM0090, 7.3.2). */
+static uint32_t pll_config(bool crystal) {
+    const uint32_t n = 168u << 6;
+    const uint32_t p = 0u << 16; /* divides by 2 */
+    const uint32_t q = 7u << 24; /* 48 MHz, for peripherals not used here */
+    uint32_t source = crystal ? RCC_PLLCFGR_SRC_HSE | 4u : 8u;
+    return source | n | p | q;
+}
+
+static uint32_t apb1_hz(uint32_t clock_hz) {
+    return clock_hz == FULL_SPEED_HZ ? clock_hz / APB1_DIVIDER : clock_hz;
+}
+
+/* Without a crystal the PLL runs from the internal oscillator, within 1 % at room temperature.
+ * Without the PLL the core stays at 16 MHz, where the link still works. */
+uint32_t port_clock_init(bool emulated) {
+    if (emulated) {
+        return FULL_SPEED_HZ; /* fixed by the machine */
+    }
+    RCC_APB1ENR |= RCC_APB1ENR_PWR;
+    PWR_CR |= PWR_CR_VOS;
+    RCC_CR |= RCC_CR_HSEON;
+    RCC_PLLCFGR = pll_config(wait_for(&RCC_CR, RCC_CR_HSERDY, RCC_CR_HSERDY));
+    RCC_CR |= RCC_CR_PLLON;
+    if (!wait_for(&RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY)) {
+        return HSI_HZ;
+    }
+    /* 5 wait states at 168 MHz and 2.7 to 3.6 V (RM0090, table 10); they must be in force before
+     * the clock is raised (3.5.1). */
+    FLASH_ACR = FLASH_ACR_5_WAIT_STATES | FLASH_ACR_PREFETCH | FLASH_ACR_INSTRUCTION_CACHE |
+                FLASH_ACR_DATA_CACHE;
+    if (!wait_for(&FLASH_ACR, FLASH_ACR_LATENCY, FLASH_ACR_5_WAIT_STATES)) {
+        return HSI_HZ;
+    }
+    RCC_CFGR = RCC_CFGR_PPRE1_DIV4 | RCC_CFGR_PPRE2_DIV2;
+    RCC_CFGR |= RCC_CFGR_SW_PLL;
+    (void)wait_for(&RCC_CFGR, RCC_CFGR_SWS, RCC_CFGR_SWS_PLL);
+    return FULL_SPEED_HZ;
+}
+
+/* The pin flag is set with every other cause, too, so it comes last (RM0090, 7.3.21). */
+uint8_t port_reset_cause(void) {
+    static const struct {
+        uint32_t flags;
+        uint8_t cause;
+    } causes[] = {
+        {RCC_CSR_LPWRRSTF, BOARD_RESET_LOW_POWER},
+        {RCC_CSR_IWDGRSTF | RCC_CSR_WWDGRSTF, BOARD_RESET_WATCHDOG},
+        {RCC_CSR_SFTRSTF, BOARD_RESET_SOFTWARE},
+        {RCC_CSR_PORRSTF | RCC_CSR_BORRSTF, BOARD_RESET_POWER_ON},
+        {RCC_CSR_PINRSTF, BOARD_RESET_PIN},
+    };
+    uint32_t flags = RCC_CSR;
+    RCC_CSR |= RCC_CSR_RMVF;
+    for (uint32_t i = 0; i < sizeof causes / sizeof causes[0]; i++) {
+        if ((flags & causes[i].flags) != 0) {
+            return causes[i].cause;
+        }
+    }
+    return BOARD_RESET_UNKNOWN;
+}
+
+/* PA2 and PA3 to alternate function 7, pull-up on the receiver so that an open wire is idle. */
+static void uart_pins(void) {
+    RCC_AHB1ENR |= RCC_AHB1ENR_GPIOA;
+    (void)RCC_AHB1ENR; /* the clock needs two cycles (RM0090, 7.3.10) */
+    GPIOA_AFRL = (GPIOA_AFRL & ~(0xFFu << 8)) | (0x77u << 8);
+    GPIOA_OSPEEDR |= 0xAu << 4;
+    GPIOA_PUPDR = (GPIOA_PUPDR & ~(0xFu << 4)) | (0x4u << 4);
+    GPIOA_MODER = (GPIOA_MODER & ~(0xFu << 4)) | (0xAu << 4);
+}
+
+void port_uart_init(uint32_t clock_hz) {
+    uart_pins();
+    RCC_APB1ENR |= RCC_APB1ENR_USART2;
+    (void)RCC_APB1ENR;
+    /* 16 samples a bit: BRR is the divider itself. 42 MHz / 46 = 913043, 0.9 % slow, where the
+     * receiver allows 3.75 % (RM0090, 30.3.5). */
+    USART2_BRR = (apb1_hz(clock_hz) + PORT_UART_BAUD / 2u) / PORT_UART_BAUD;
+    USART2_CR1 = USART_CR1_UE | USART_CR1_RXNEIE | USART_CR1_TE | USART_CR1_RE;
+    cortexm_enable_irq(PORT_UART_IRQ);
+}
+
+bool port_uart_ready(void) { return (USART2_SR & USART_SR_TXE) != 0; }
+
+void port_uart_put(uint8_t byte) { USART2_DR = byte; }
+
+/* Reading SR and then DR clears every flag (RM0090, 30.6.1). */
+void port_uart_irq(void) {
+    uint32_t status = USART2_SR;
+    if ((status & (USART_SR_ORE | USART_SR_FE | USART_SR_NF)) != 0) {
+        uart_error();
+    }
+    if ((status & (USART_SR_RXNE | USART_SR_ORE)) != 0) {
+        uart_received((uint8_t)USART2_DR);
+    }
+}
+
+/* 32 kHz / 64 = 500 Hz, 1000 counts: 2 s. The oscillator runs at 17 to 47 kHz (DS8626, table 35),
+ * so 1.4 s to 3.8 s. Once started it cannot be stopped; a halted core stops it. */
+bool port_watchdog_start(bool emulated) {
+    if (emulated) {
+        return false;
+    }
+    DBGMCU_APB1_FZ |= DBGMCU_APB1_FZ_IWDG_STOP;
+    IWDG_KR = IWDG_KR_START;
+    IWDG_KR = IWDG_KR_UNLOCK;
+    IWDG_PR = IWDG_PR_DIV64;
+    IWDG_RLR = 1000u;
+    (void)wait_for(&IWDG_SR, 3u, 0);
+    IWDG_KR = IWDG_KR_RELOAD;
+    return true;
+}
+
+void port_watchdog_kick(void) { IWDG_KR = IWDG_KR_RELOAD; }
+
+bool port_watchdog_warned(void) { return false; }

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PlatformIO script: compiles the libraries and the chosen model into the firmware.
+
+The application in firmware/src is PlatformIO's own business, and the board's code the platform's
+(firmware/platforms/cortexm). The model is `custom_model` of platformio.ini, or W2S_MODEL: the
+name of a folder in models/, or a path.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+Import("env")  # noqa: F821  (given by SCons)
+
+ROOT = Path(env.subst("$PROJECT_DIR"))  # noqa: F821
+LIBRARIES = ("wav2small", "link")
+
+
+def find_model(name: str) -> Path:
+    """The model's folder. Stops the build if it holds no generated C."""
+    folder = next((f for f in (ROOT / "models" / name, ROOT / name) if f.is_dir()), None)
+    if folder is None:
+        there = sorted(f.parent.name for f in (ROOT / "models").glob("*/c"))
+        sys.exit(f"Error: no model {name!r} in models/. There: {', '.join(there) or 'none'}.")
+    if not (folder / "c" / "weights.c").is_file():
+        sys.exit(f"Error: {folder}/c/weights.c is missing. Run `w2s generate {name}` first.")
+    return folder
+
+
+def add(env, name: str, folder: Path) -> None:
+    """Compiles every source file below `folder`, and puts its headers on the include path."""
+    env.Append(CPPPATH=[str(folder)])
+    env.BuildSources(os.path.join("$BUILD_DIR", name), str(folder))
+
+
+def optimise_kernels(env, node):
+    """The kernels are where the time goes, and small: speed before size."""
+    return env.Object(node, OPTIMISATION="-O3")
+
+
+env.AddBuildMiddleware(optimise_kernels, "*/kernels/*.c")  # noqa: F821
+for library in LIBRARIES:
+    add(env, library, ROOT / "firmware" / "lib" / library)  # noqa: F821
+
+model = os.environ.get("W2S_MODEL") or env.GetProjectOption("custom_model")  # noqa: F821
+model_folder = find_model(model)
+add(env, f"model-{model_folder.name}", model_folder / "c")  # noqa: F821

@@ -1,0 +1,345 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Firmware through PlatformIO: build, flash, size, and the boards that there are.
+
+The boards are the environments of ``platformio.ini``; their facts are in ``firmware/boards``.
+Each model is built in a folder of its own, so that the firmware of several models can stand
+side by side.
+"""
+
+import configparser
+import contextlib
+import fcntl
+import importlib.metadata
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from elftools.elf.constants import SH_FLAGS
+from elftools.elf.elffile import ELFFile
+
+from wav2small_micro.errors import W2sError
+from wav2small_micro.paths import model_dir, repo_root
+
+DEFAULT_ENV = "stm32f407_discovery"
+DEFAULT_MODEL = "wav2small-72k"
+
+Progress = Callable[[str], None]
+
+
+# --- boards ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board, as its JSON file tells it.
+
+    ``machine`` and ``serial_index`` are QEMU's: which ``-M``, and which ``-serial`` is the link.
+    ``emulator_port`` is the TCP port of ``pio run -t emulate``. Sizes are in bytes.
+    """
+
+    env: str
+    name: str
+    mcu: str
+    clock_hz: int
+    flash_size: int
+    ram_size: int
+    machine: str
+    serial_index: int
+    emulator_port: int
+    protocols: tuple[str, ...]
+
+
+def envs() -> list[str]:
+    """Names of the boards, the default one first."""
+    return [s.removeprefix("env:") for s in _project().sections() if s.startswith("env:")]
+
+
+def board(env: str = DEFAULT_ENV) -> Board:
+    """The facts of a board. Raises W2sError, naming the boards, for one that is not there."""
+    section = f"env:{env}"
+    project = _project()
+    if section not in project:
+        raise W2sError(f"no board {env!r}", f"boards: {', '.join(envs())}")
+    path = repo_root() / "firmware" / "boards" / f"{project[section]['board']}.json"
+    facts = json.loads(path.read_text())
+    return Board(
+        env=env,
+        name=facts["name"],
+        mcu=facts["build"]["mcu"],
+        clock_hz=int(facts["build"]["f_cpu"].rstrip("L")),
+        flash_size=facts["upload"]["maximum_size"],
+        ram_size=facts["upload"]["maximum_ram_size"],
+        machine=facts["emulator"]["machine"],
+        serial_index=facts["emulator"]["serial_index"],
+        emulator_port=int(project[section]["custom_emulator_port"]),
+        protocols=tuple(facts["upload"]["protocols"]),
+    )
+
+
+def _project() -> configparser.ConfigParser:
+    # PlatformIO's ${...} is not configparser's: no interpolation.
+    project = configparser.ConfigParser(interpolation=None)
+    project.read(repo_root() / "platformio.ini")
+    return project
+
+
+# --- build, flash, size ---------------------------------------------------------------------
+
+
+def elf_path(env: str = DEFAULT_ENV, model: str | Path = DEFAULT_MODEL) -> Path:
+    """Where `build` puts the firmware, built or not."""
+    return _build_dir(model_dir(model)) / env / "firmware.elf"
+
+
+def build(
+    env: str = DEFAULT_ENV,
+    model: str | Path = DEFAULT_MODEL,
+    *,
+    progress: Progress | None = None,
+) -> Path:
+    """Builds the firmware of a board with a model in it; says where the ELF is.
+
+    What is up to date is not compiled again. ``progress`` gets PlatformIO's lines as they come.
+
+    Raises W2sError with the compiler's or PlatformIO's own words if it fails.
+    """
+    _run_pio(env, model, ["run", "--environment", env], {}, progress)
+    return elf_path(env, model)
+
+
+def flash(
+    env: str = DEFAULT_ENV,
+    model: str | Path = DEFAULT_MODEL,
+    *,
+    protocol: str | None = None,
+    port: str | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Builds the firmware and writes it to the board.
+
+    ``protocol``: one of the board's (``board(env).protocols``), by default its first choice.
+    ``qemu`` starts the firmware in the emulator, in the background. ``port`` tells several
+    boards apart: the programmer's serial number, or the TCP port of the emulator's UART.
+
+    Raises W2sError if the programmer is missing, finds no board or fails.
+    """
+    protocols = board(env).protocols
+    if protocol is not None and protocol not in protocols:
+        raise W2sError(
+            f"{env} has no upload protocol {protocol!r}", f"it has {', '.join(protocols)}"
+        )
+    arguments = ["run", "--environment", env, "--target", "upload"]
+    if port is not None:
+        arguments += ["--upload-port", port]
+    variables = {} if protocol is None else {"W2S_UPLOAD_PROTOCOL": protocol}
+    _run_pio(env, model, arguments, variables, progress)
+
+
+def size(env: str = DEFAULT_ENV, model: str | Path = DEFAULT_MODEL) -> dict[str, int]:
+    """Bytes of RAM (the stack and all alignment included), flash and stack of the firmware.
+
+    Reads the ELF that `build` made; raises W2sError if it has not.
+    """
+    path = elf_path(env, model)
+    if not path.is_file():
+        raise W2sError(f"{path} is not built", f"w2s build --env {env} --model {model}")
+    return elf_size(path)
+
+
+def elf_size(path: Path) -> dict[str, int]:
+    """`size` of any firmware file."""
+    with path.open("rb") as file:
+        sections = [s for s in ELFFile(file).iter_sections() if s["sh_flags"] & SH_FLAGS.SHF_ALLOC]
+        ram = [s for s in sections if s["sh_flags"] & SH_FLAGS.SHF_WRITE]
+        stored = [s for s in sections if s["sh_type"] != "SHT_NOBITS"]
+        return {
+            "ram": max(s["sh_addr"] + s["sh_size"] for s in ram) - min(s["sh_addr"] for s in ram),
+            "flash": sum(s["sh_size"] for s in stored),
+            "stack": next(s["sh_size"] for s in sections if s.name == ".stack"),
+        }
+
+
+def _build_dir(model: Path) -> Path:
+    return repo_root() / ".pio" / "build" / model.resolve().name
+
+
+@contextlib.contextmanager
+def _only_one(build_dir: Path) -> Iterator[None]:
+    """PlatformIO does not expect two builds in one folder at a time."""
+    build_dir.parent.mkdir(parents=True, exist_ok=True)
+    with build_dir.with_name(build_dir.name + ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _run_pio(
+    env: str,
+    model: str | Path,
+    arguments: list[str],
+    variables: dict[str, str],
+    progress: Progress | None,
+) -> None:
+    board(env)  # an unknown one gets its own message
+    if importlib.util.find_spec("platformio") is None:
+        raise W2sError("PlatformIO is not installed", "pip install -e . in the clone")
+    root = repo_root()
+    folder = model_dir(model).resolve()
+    build_dir = _build_dir(folder)
+    command = [sys.executable, "-m", "platformio", *arguments, "--project-dir", str(root)]
+    environment = {
+        **os.environ,
+        **variables,
+        "W2S_MODEL": str(folder),
+        "PLATFORMIO_BUILD_DIR": str(build_dir),
+        "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
+        "PYTHONUNBUFFERED": "1",
+    }
+    with _only_one(build_dir):
+        status, output = _run(command, environment, progress)
+    if status != 0:
+        raise W2sError(f"PlatformIO could not finish for {env}:\n{_tail(output)}", _hint(output))
+
+
+def _run(
+    command: list[str], environment: dict[str, str], progress: Progress | None
+) -> tuple[int, list[str]]:
+    output = []
+    with subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            output.append(line.rstrip())
+            if progress is not None:
+                progress(output[-1])
+    return process.returncode, output
+
+
+def _tail(output: list[str]) -> str:
+    """The part worth reading: from the first error on, or the end."""
+    first = next((i for i, line in enumerate(output) if "error:" in line.lower()), -20)
+    return "\n".join(output[first:][:40])
+
+
+def _hint(output: list[str]) -> str:
+    if any("HTTPClientError" in line or "tool-scons" in line for line in output):
+        return "PlatformIO's registry cannot be reached: " + _PIN_HINT
+    return "the command in full: pio run -v"
+
+
+# --- PlatformIO's build tool, without its registry ---------------------------------------------
+
+_PIN_HINT = "install the versions of platformio and scons that pyproject.toml names"
+_LAUNCHER = """\
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from SCons.Script import main
+
+main()
+"""
+
+
+def seed_scons(packages_dir: str | Path) -> Path | None:
+    """Puts the installed SCons where PlatformIO looks for its package ``tool-scons``.
+
+    PlatformIO would download it on the first build. What it downloads is SCons as on PyPI, so
+    the same build works where only PyPI can be reached. An existing package is left alone.
+
+    Returns the package's folder; None if PlatformIO wants another version than is installed (it
+    will then download it itself).
+    """
+    package = Path(packages_dir) / "tool-scons"
+    if package.is_dir():
+        return package
+    source = importlib.util.find_spec("SCons")
+    if source is None or source.origin is None:
+        return None
+    version = package_version(importlib.metadata.version("scons"))
+    if not _is_wanted(version):
+        return None
+    package.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=package.parent) as folder:
+        fresh = Path(folder) / "tool-scons"
+        shutil.copytree(
+            Path(source.origin).parent, fresh / "SCons", ignore=shutil.ignore_patterns("__pycache__")
+        )
+        (fresh / "scons.py").write_text(_LAUNCHER)
+        for name, content in _manifests(version).items():
+            (fresh / name).write_text(json.dumps(content))
+        # Another build may have been faster.
+        with contextlib.suppress(OSError):
+            fresh.rename(package)
+    return package
+
+
+def package_version(scons: str) -> str:
+    """The version that PlatformIO's registry gives to a release of SCons.
+
+    >>> package_version("4.11.1")
+    '4.41101.0'
+    """
+    major, minor, patch = ([int(n) for n in scons.split(".")] + [0, 0])[:3]
+    return f"{major}.{major}{minor:02}{patch:02}.0"
+
+
+def _is_wanted(version: str) -> bool:
+    from platformio.dependencies import get_core_dependencies
+    from semantic_version import SimpleSpec, Version
+
+    return Version(version) in SimpleSpec(get_core_dependencies()["tool-scons"])
+
+
+def _manifests(version: str) -> dict[str, dict[str, Any]]:
+    """``package.json`` is the package's own, ``.piopm`` PlatformIO's note of its installation."""
+    return {
+        "package.json": {
+            "name": "tool-scons",
+            "version": version,
+            "description": "SCons, as published on PyPI",
+            "license": "MIT",
+        },
+        ".piopm": {
+            "type": "tool",
+            "name": "tool-scons",
+            "version": version,
+            "spec": {
+                "owner": "platformio",
+                "id": None,
+                "name": "tool-scons",
+                "requirements": None,
+                "uri": None,
+            },
+        },
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """``python -m wav2small_micro.pio seed``."""
+    if arguments != ["seed"]:
+        print("usage: python -m wav2small_micro.pio seed", file=sys.stderr)
+        return 2
+    package = seed_scons(repo_root() / ".pio" / "core" / "packages")
+    if package is None:
+        print(f"PlatformIO will download its build tool; to avoid that, {_PIN_HINT}.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
