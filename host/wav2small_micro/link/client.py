@@ -130,18 +130,16 @@ class Device:
         """Restarts the device and waits until it answers again."""
         before = (self.facts or self.hello()).boot_id
         self._session = None
+        try:
+            request = messages.Reset(messages.RESET_MAGIC)
+            self._request(request, messages.Ack, self.timing.patience_s)
+        except LinkLost:
+            self.reconnect()  # a port over USB goes away with the device
         deadline = time.monotonic() + self.timing.reboot_s
-        request = messages.Reset(messages.RESET_MAGIC)
         while time.monotonic() < deadline:
-            try:
-                self._request(request, messages.Ack, self.timing.reply_s)
-                break
-            except LinkLost:
-                self.reconnect()  # a port over USB goes away with the device
-        while time.monotonic() < deadline:
-            if self.hello().boot_id != before:
-                assert self.facts
-                return self.facts
+            facts = self.hello()
+            if facts.boot_id != before:
+                return facts
             time.sleep(0.05)
         raise LinkLost(
             "the device acknowledged RESET but did not restart", "press its reset button"

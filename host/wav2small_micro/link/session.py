@@ -78,12 +78,19 @@ class Session:
             if not self._device.pump(deadline - time.monotonic()):
                 return
 
-    def finish(self) -> SessionAnswer:
-        """Ends the audio and waits for the answer and for every tapped row."""
+    def drain(self) -> None:
+        """Sends the samples that do not fill a block, and waits until the device has taken all.
+
+        Nothing may be sent afterwards: only the last block of a session may be short.
+        """
         if self._pending:
             self._sender.push(self._pending)
             self._pending = b""
         self._flush(until=lambda: not self._sender.unacknowledged)
+
+    def finish(self) -> SessionAnswer:
+        """Ends the audio and waits for the answer and for every tapped row."""
+        self.drain()
         result = self._device.finish(self.number, self._sender.blocks)
         self._device.end_session(self)
         if result.status:
