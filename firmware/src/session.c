@@ -202,10 +202,6 @@ session_ticks_t session_ticks(const session_t *session) {
     return ticks;
 }
 
-uint32_t session_frames(const session_t *session) {
-    return session->engine.rows[W2S_TAP_LOGMEL];
-}
+uint32_t session_frames(const session_t *session) { return session->engine.rows[W2S_TAP_LOGMEL]; }
 
-uint32_t session_rows(const session_t *session) {
-    return session->engine.rows[W2S_TAP_LIN];
-}
+uint32_t session_rows(const session_t *session) { return session->engine.rows[W2S_TAP_LIN]; }

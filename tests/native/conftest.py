@@ -23,7 +23,7 @@ SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Werror"]
 
 
-def compile_c(output: Path, sources: list[Path], options: list[str]) -> Path:
+def compile_sources(output: Path, sources: list[Path], options: list[str]) -> Path:
     """Compile and link C99 sources of the checkout; warnings are errors."""
     firmware = paths.repo_root() / "firmware"
     includes = ["include", "src", "lib/link", "lib/wav2small"]
@@ -33,6 +33,12 @@ def compile_c(output: Path, sources: list[Path], options: list[str]) -> Path:
     if run.returncode != 0:
         pytest.fail(f"{' '.join(command)}\n{run.stderr}", pytrace=False)
     return output
+
+
+@pytest.fixture(scope="session")
+def compile_c() -> Callable[[Path, list[Path], list[str]], Path]:
+    """The function that compiles C: compile_c(output, sources, options)."""
+    return compile_sources
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +56,7 @@ def app_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
         weights[0],
     ]
     output = tmp_path_factory.mktemp("app") / "app"
-    return compile_c(output, sources, [*SANITIZERS, "-fno-omit-frame-pointer"])
+    return compile_sources(output, sources, [*SANITIZERS, "-fno-omit-frame-pointer"])
 
 
 @dataclass

@@ -62,9 +62,7 @@ void board_init(void) {
     board_watchdog_kick();
 }
 
-const board_facts_t *board_facts(void) {
-    return &facts;
-}
+const board_facts_t *board_facts(void) { return &facts; }
 
 static bool ready(int descriptor, short events, int timeout_ms) {
     struct pollfd poll_one = {.fd = descriptor, .events = events};
@@ -99,13 +97,9 @@ void board_write(const uint8_t *bytes, size_t size) {
     }
 }
 
-uint32_t board_rx_overruns(void) {
-    return 0;
-}
+uint32_t board_rx_overruns(void) { return 0; }
 
-uint32_t board_uart_errors(void) {
-    return 0;
-}
+uint32_t board_uart_errors(void) { return 0; }
 
 uint64_t board_ticks(void) {
     struct timespec now;
@@ -115,13 +109,9 @@ uint64_t board_ticks(void) {
     return (uint64_t)now.tv_sec * TICK_HZ + (uint64_t)now.tv_nsec;
 }
 
-uint32_t board_ms(void) {
-    return (uint32_t)(board_ticks() / 1000000u);
-}
+uint32_t board_ms(void) { return (uint32_t)(board_ticks() / 1000000u); }
 
-void board_watchdog_kick(void) {
-    (void)alarm(WATCHDOG_SECONDS);
-}
+void board_watchdog_kick(void) { (void)alarm(WATCHDOG_SECONDS); }
 
 _Noreturn void board_reset(void) {
     char boots[16];
@@ -132,18 +122,10 @@ _Noreturn void board_reset(void) {
     panic("reset");
 }
 
-size_t board_stack_size(void) {
-    return 4096;
-}
+size_t board_stack_size(void) { return 4096; }
 
-size_t board_stack_high_water(void) {
-    return 1024;
-}
+size_t board_stack_high_water(void) { return 1024; }
 
-const board_fault_t *board_last_fault(void) {
-    return last_fault;
-}
+const board_fault_t *board_last_fault(void) { return last_fault; }
 
-void board_fault_clear(void) {
-    last_fault = NULL;
-}
+void board_fault_clear(void) { last_fault = NULL; }
