@@ -12,7 +12,7 @@ STAMP := $(VENV)/.stamp
 NATIVE := setup.py host/wav2small_micro/native_build.py \
           $(shell find firmware/lib -name '*.[ch]' 2>/dev/null)
 C_FILES := $(shell find firmware tests/native -name '*.[ch]' 2>/dev/null)
-PY_FILES := host tests scripts setup.py $(wildcard firmware/platforms firmware/boards)
+PY_FILES := host tests firmware setup.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format sanitize clean distclean
@@ -42,7 +42,10 @@ lint: $(STAMP)/lint
 	$(BIN)/ruff format --check $(PY_FILES)
 	$(BIN)/mypy
 	clang-format --dry-run -Werror $(C_FILES)
-	cppcheck --quiet --project=.cppcheck --error-exitcode=1
+	cppcheck --quiet --error-exitcode=1 --std=c99 --enable=warning,performance,portability \
+	    --inline-suppr --suppressions-list=firmware/cppcheck.suppressions \
+	    $(addprefix -Ifirmware/,include src lib/link lib/wav2small boards/common) \
+	    firmware/src firmware/lib firmware/boards
 
 format: $(STAMP)/lint
 	$(BIN)/ruff check --fix $(PY_FILES)
