@@ -72,8 +72,8 @@ class _DeviceEngine:
 class EmulatorEngine(_DeviceEngine):
     """The firmware in QEMU, built when it is out of date.
 
-    ``env``: the board. ``transport``: ``semihosting`` (fast), ``uart`` or ``pty``. ``icount``: count
-    instructions exactly. ``elf``: a firmware that is there already.
+    ``env``: the board. ``transport``: ``semihosting`` (fast), ``uart`` or ``pty``. ``icount``:
+    count instructions exactly. ``elf``: a firmware that is there already.
     """
 
     name = "emulator"
