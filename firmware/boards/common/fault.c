@@ -13,6 +13,10 @@ enum exception { NMI = 2, HARD_FAULT = 3, MEMORY_FAULT = 4, BUS_FAULT = 5, USAGE
 /* What the core pushes on exception entry. */
 enum frame { FRAME_LR = 5, FRAME_PC = 6, FRAME_XPSR = 7, FRAME_WORDS = 8 };
 
+/* The addresses below the stack that nothing may touch: more than any frame takes at once. */
+#define GUARD_BITS 20u
+#define GUARD_SIZE (1u << GUARD_BITS)
+
 /* Used by assembler below. */
 enum guard { GUARD_OFF, GUARD_ARMED, GUARD_HIT };
 volatile uint32_t fault_guard;
@@ -56,8 +60,7 @@ static bool is_stack_overflow(uint32_t cfsr, uint32_t address) {
     const uint32_t stacking =
         SCB_CFSR_STKOF | SCB_CFSR_MSTKERR | SCB_CFSR_STKERR | SCB_CFSR_MLSPERR | SCB_CFSR_LSPERR;
     uint32_t start = (uint32_t)(uintptr_t)memory_stack_start;
-    return (cfsr & stacking) != 0 ||
-           (address >= start - MEMORY_STACK_SIZE && address < start + MEMORY_STACK_GUARD);
+    return (cfsr & stacking) != 0 || (address >= start - GUARD_SIZE && address < start);
 }
 
 static uint32_t fault_kind(uint32_t exception, uint32_t cfsr, uint32_t address) {
@@ -79,8 +82,7 @@ static uint32_t fault_address(uint32_t cfsr) {
 
 /* The frame can be read if it lies wholly inside the stack. */
 static bool is_frame(const uint32_t *frame) {
-    return frame >= memory_stack_start + MEMORY_STACK_GUARD / sizeof *frame &&
-           frame + FRAME_WORDS <= memory_stack_end;
+    return frame >= memory_stack_start && frame + FRAME_WORDS <= memory_stack_end;
 }
 
 __attribute__((used)) void fault_record(uint32_t exception, const uint32_t *frame) {
@@ -101,8 +103,9 @@ __attribute__((used)) void fault_record(uint32_t exception, const uint32_t *fram
     reset_after_fault(&fault);
 }
 
-/* The stack ends at the lowest address of RAM, so that what runs over it runs into nothing. What
- * stops it exactly there: a limit register (ARMv8-M), or a region of 32 bytes without access. */
+/* The stack ends at the lowest address of RAM, so that what runs over it hits no data. It is stopped
+ * there by a limit register (ARMv8-M), or by a region without access that takes no RAM: on some
+ * boards the addresses below are not empty. */
 static void guard_stack(void) {
 #if __ARM_ARCH >= 8
     __asm volatile("msr msplim, %0" ::"r"(memory_stack_start));
@@ -111,8 +114,8 @@ static void guard_stack(void) {
         return;
     }
     MPU_RNR = 0;
-    MPU_RBAR = (uint32_t)(uintptr_t)memory_stack_start;
-    MPU_RASR = MPU_RASR_XN | MPU_RASR_32_BYTES | MPU_RASR_ENABLE;
+    MPU_RBAR = (uint32_t)(uintptr_t)memory_stack_start - GUARD_SIZE;
+    MPU_RASR = MPU_RASR_XN | MPU_RASR_SIZE(GUARD_BITS) | MPU_RASR_ENABLE;
     MPU_CTRL = MPU_CTRL_PRIVDEFENA | MPU_CTRL_ENABLE;
     cortexm_barrier();
 #endif

@@ -8,9 +8,6 @@
 
 #include <stdint.h>
 
-/* Bytes at the stack's end that nothing may touch. */
-#define MEMORY_STACK_GUARD 32u
-
 extern uint32_t memory_stack_start[];
 extern uint32_t memory_stack_end[];
 extern uint32_t memory_data_start[], memory_data_end[];

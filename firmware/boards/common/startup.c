@@ -89,7 +89,7 @@ __attribute__((used)) void startup(void) {
 size_t board_stack_size(void) { return MEMORY_STACK_SIZE; }
 
 size_t board_stack_high_water(void) {
-    const uint32_t *word = memory_stack_start + MEMORY_STACK_GUARD / sizeof *word;
+    const uint32_t *word = memory_stack_start;
     while (word < memory_stack_end && *word == PAINT) {
         word++;
     }

@@ -76,9 +76,9 @@ uint32_t overflow_stack(uint32_t depth) {
 static volatile uint32_t zero;
 static volatile float quarter = 0.25f;
 
-static void divide_by_zero(void) { zero = 1u / zero; }
+static void divide_by_zero(void) { zero = 1000u / zero; }
 
-static void read_nothing(void) { (void)REG32(0xA0000000u); }
+static void read_nothing(void) { (void)REG32(0xF0000000u); }
 
 static void undefined_instruction(void) { __asm volatile("udf #0"); }
 
