@@ -35,8 +35,7 @@ void app_init(app_t *app, const w2s_model *model) {
     link_reader_init(&app->reader);
     outlet_init(&app->outlet);
     if (session_init(&app->session, model, &app->outlet) != W2S_OK) {
-        /* The generator refuses such models: this is a build that mixes versions. Requests
-         * that start a session say so too. */
+        /* A build of mixed versions. The link works; a START is refused. */
         outlet_print("This firmware cannot run its model: generate its weights anew.");
     }
     console_greet(app);

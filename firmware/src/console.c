@@ -86,7 +86,7 @@ static void print_model_hash(const w2s_model *model) {
 
 static void command_info(app_t *app) {
     const board_facts_t *facts = board_facts();
-    const w2s_model *model = app->session.engine.model;
+    const w2s_model *model = app->session.model;
     console_greet(app);
     print_number("protocol", LINK_PROTOCOL_VERSION, "");
     print_string("board", facts->name);
@@ -150,7 +150,7 @@ void console_greet(const app_t *app) {
     text_add(&line, ".");
     text_add_number(&line, FIRMWARE_VERSION_PATCH);
     text_add(&line, ", ");
-    text_add(&line, app->session.engine.model->name);
+    text_add(&line, app->session.model->name);
     text_add(&line, " on ");
     text_add(&line, board_facts()->name);
     text_add(&line, ". Type help.");

@@ -27,7 +27,7 @@ static void copy_name(char name[LINK_NAME_SIZE], const char *string) {
 
 static void handle_hello(app_t *app) {
     const board_facts_t *facts = board_facts();
-    const w2s_model *model = app->session.engine.model;
+    const w2s_model *model = app->session.model;
     link_hello_t request;
     memcpy(&request, app->reader.payload, sizeof request);
     if (request.protocol != LINK_PROTOCOL_VERSION) {

@@ -123,10 +123,11 @@ static void watch_segments(session_t *session) {
 
 w2s_status session_init(session_t *session, const w2s_model *model, outlet_t *outlet) {
     memset(session, 0, sizeof *session);
+    session->model = model;
     session->outlet = outlet;
-    w2s_status status = w2s_init(&session->engine, model);
+    session->model_status = w2s_init(&session->engine, model);
     w2s_set_clock(&session->engine, read_clock);
-    return status;
+    return session->model_status;
 }
 
 w2s_status session_start(session_t *session, const link_start_t *request) {
@@ -149,7 +150,10 @@ w2s_status session_start(session_t *session, const link_start_t *request) {
     session->ticks_total = 0;
     session->ticks_sending = 0;
     w2s_set_tap(&session->engine, send_row, session, request->tap_mask);
-    session->status = w2s_start(&session->engine, norm, norm == W2S_NORM_GIVEN ? &stats : NULL);
+    session->status = session->model_status;
+    if (session->status == W2S_OK) {
+        session->status = w2s_start(&session->engine, norm, norm == W2S_NORM_GIVEN ? &stats : NULL);
+    }
     session->state = session->status == W2S_OK ? SESSION_RUNNING : SESSION_NONE;
     return session->status;
 }
@@ -202,6 +206,8 @@ session_ticks_t session_ticks(const session_t *session) {
     return ticks;
 }
 
-uint32_t session_frames(const session_t *session) { return session->engine.rows[W2S_TAP_LOGMEL]; }
+uint32_t session_frames(const session_t *session) {
+    return w2s_rows(&session->engine, W2S_TAP_LOGMEL);
+}
 
-uint32_t session_rows(const session_t *session) { return session->engine.rows[W2S_TAP_LIN]; }
+uint32_t session_rows(const session_t *session) { return w2s_rows(&session->engine, W2S_TAP_LIN); }

@@ -45,6 +45,8 @@ typedef struct {
 
 typedef struct {
     w2s_context engine;
+    const w2s_model *model;
+    w2s_status model_status; /* whether the library can run it */
     outlet_t *outlet;
 
     session_state_t state;
@@ -67,7 +69,8 @@ typedef struct {
     session_blocks_t blocks; /* since boot */
 } session_t;
 
-/* Binds the session to a model and to the outlet of its events. Call once. */
+/* Binds the session to a model and to the outlet of its events. Call once. W2S_E_MODEL where the
+ * library cannot run the model: no session will start then. */
 w2s_status session_init(session_t *session, const w2s_model *model, outlet_t *outlet);
 
 /* Begins the session that `request` describes, whatever went before. Where the library refuses

@@ -17,7 +17,11 @@ from wav2small_micro import paths
 from wav2small_micro.link import codec, messages
 from wav2small_micro.link.messages import Message
 
-SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+SANITIZERS = [
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+    "-fno-omit-frame-pointer",
+]
 # No -Wconversion: with UBSan, gcc warns of conversions in the checks that it inserts. The
 # firmware's own build, of the same sources, has it.
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Werror"]
@@ -42,21 +46,37 @@ def compile_c() -> Callable[[Path, list[Path], list[str]], Path]:
 
 
 @pytest.fixture(scope="session")
-def app_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The application over host_board.c, with the first model that has its C code."""
-    weights = sorted(paths.models_dir().glob("*/c/weights.c"), reverse=True)
-    if not weights:
+def weights() -> Path:
+    """The C code of the first model that has any."""
+    found = sorted(paths.models_dir().glob("*/c/weights.c"), reverse=True)
+    if not found:
         pytest.skip("no model has its C code yet: w2s generate makes it")
-    firmware = paths.repo_root() / "firmware"
-    sources = [
-        *(firmware / "src").glob("*.c"),
-        *(firmware / "lib" / "link").glob("*.c"),
-        *(firmware / "lib" / "wav2small").rglob("*.c"),
-        Path(__file__).with_name("host_board.c"),
-        weights[0],
-    ]
-    output = tmp_path_factory.mktemp("app") / "app"
-    return compile_sources(output, sources, [*SANITIZERS, "-fno-omit-frame-pointer"])
+    return found[0]
+
+
+@pytest.fixture(scope="session")
+def build_app(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """The function that builds the application over host_board.c around a model's C code."""
+
+    def build(weights: Path, *options: str) -> Path:
+        firmware = paths.repo_root() / "firmware"
+        sources = [
+            *(firmware / "src").glob("*.c"),
+            *(firmware / "lib" / "link").glob("*.c"),
+            *(firmware / "lib" / "wav2small").rglob("*.c"),
+            Path(__file__).with_name("host_board.c"),
+            weights,
+        ]
+        output = tmp_path_factory.mktemp("app") / "app"
+        return compile_sources(output, sources, [*SANITIZERS, *options])
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def app_binary(build_app: Callable[..., Path], weights: Path) -> Path:
+    """The application as it is in the firmware."""
+    return build_app(weights)
 
 
 @dataclass
@@ -181,12 +201,12 @@ def strict_frame(encoded: bytes) -> Reply:
 
 @pytest.fixture
 def start_device(app_binary: Path) -> Iterator[Callable[..., Device]]:
-    """Start the application, with environment variables of host_board.c."""
+    """Start the application, or another build of it, with environment variables of host_board.c."""
     running: list[Device] = []
 
-    def start(**environment: str) -> Device:
+    def start(binary: Path = app_binary, **environment: str) -> Device:
         process = subprocess.Popen(
-            [app_binary],
+            [binary],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **environment},
