@@ -12,7 +12,7 @@ from wav2small_micro.link.errors import LinkLost
 from wav2small_micro.link.messages import Message
 from wav2small_micro.link.transport import Transport
 
-_POLL_S = 0.2  # also the silence after which text without a delimiter is given out
+_POLL_S = 0.1  # also the silence after which text without a delimiter is given out
 _WRITE_TIMEOUT_S = 10.0
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from wav2small_micro.link.errors import (
     AudioLost,
     DeviceError,
     DeviceReset,
+    LinkError,
     LinkLost,
     WrongDevice,
 )
@@ -275,7 +276,7 @@ class Device:
                 and isinstance(answer, messages.Error)
                 and answer.request_type == message.code
             ):
-                self._raise_refusal(answer)
+                _raise_refusal(answer)
             self._dispatch(frame)
 
     def _dispatch(self, frame: Frame) -> None:
@@ -286,7 +287,16 @@ class Device:
             self.last_fault = message
         elif session is None or getattr(message, "session", session.number) != session.number:
             self.stray_frames += 1
-        elif isinstance(message, messages.Credit):
+        else:
+            try:
+                self._dispatch_to_session(frame, session)
+            except LinkError:
+                self._session = None  # what still comes for it is not wanted
+                raise
+
+    def _dispatch_to_session(self, frame: Frame, session: Session) -> None:
+        message = frame.message
+        if isinstance(message, messages.Credit):
             session.on_credit(message, frame.seq)
         elif isinstance(message, messages.Row):
             session.on_row(message)
@@ -295,7 +305,7 @@ class Device:
         elif isinstance(message, messages.Error) and (
             message.request_type == messages.Audio.code and session.sent_under(frame.seq)
         ):
-            self._raise_refusal(message)
+            _raise_refusal(message)
         else:
             self.stray_frames += 1
 
@@ -311,13 +321,6 @@ class Device:
                 if isinstance(frame.message, messages.Fault):
                     fault = self.last_fault = frame.message
         raise DeviceReset(boot.reset_cause, fault)
-
-    def _raise_refusal(self, error: messages.Error) -> None:
-        if error.error == ErrorCode.NO_SESSION:
-            # The session was there: its START was answered. So the device has restarted since.
-            self._session = None
-            raise DeviceReset
-        raise DeviceError(error.error, error.request_type, error.detail)
 
     def _silence(self, request: Message) -> LinkLost:
         name, noise = self._channel.transport.name, self._channel.reader.noise_bytes
@@ -346,6 +349,13 @@ def _same_session(request: Message, reply: Message) -> bool:
     return getattr(request, "session", None) == getattr(reply, "session", None) or not hasattr(
         reply, "session"
     )
+
+
+def _raise_refusal(error: messages.Error) -> NoReturn:
+    if error.error == ErrorCode.NO_SESSION:
+        # The session was there: its START was answered. So the device has restarted since.
+        raise DeviceReset
+    raise DeviceError(error.error, error.request_type, error.detail)
 
 
 def _wrong_protocol(version: int) -> WrongDevice:

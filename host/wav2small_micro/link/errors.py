@@ -32,12 +32,14 @@ class DeviceReset(LinkError):
     """
 
     def __init__(self, cause: int | None = None, fault: Fault | None = None) -> None:
-        why = "" if cause is None else f" ({_enum_name(ResetCause, cause)})"
-        if fault is None:
-            hint = "check supply and wiring; `w2s run` starts the clip again by itself"
-        else:
-            hint = "look the address up: arm-none-eabi-addr2line -fe firmware.elf " + hex(fault.pc)
-        super().__init__(f"the device was reset in the middle of a session{why}", hint)
+        message = "the device was reset in the middle of a session"
+        hint = "check the supply and the wiring"
+        if cause is not None:
+            message += f" ({_enum_name(ResetCause, cause)})"
+        if fault is not None:
+            message += f": {describe_fault(fault)}"
+            hint = f"look the address up: arm-none-eabi-addr2line -fe firmware.elf {fault.pc:#x}"
+        super().__init__(message, hint)
         self.cause = cause
         self.fault = fault
 
@@ -54,14 +56,14 @@ class DeviceError(LinkError):
     }
 
     def __init__(self, error: int, request_type: int, detail: int) -> None:
-        self.error = error
+        self.error = ErrorCode(error) if error in set(ErrorCode) else None
         self.detail = detail
         request = Message.registry.get(request_type)
         name = request.wire_name() if request else f"request {request_type:#04x}"
-        meaning = f": {ErrorCode(error).doc}" if error in set(ErrorCode) else ""
+        meaning = f": {self.error.doc}" if self.error else ""
         super().__init__(
             f"the device refuses {name} with {_enum_name(ErrorCode, error)} {detail}{meaning}",
-            self.HINTS.get(ErrorCode(error), "") if error in set(ErrorCode) else "",
+            self.HINTS.get(self.error, "") if self.error else "",
         )
 
 

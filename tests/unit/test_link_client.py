@@ -1,0 +1,618 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The client against a peer on a real pty that follows a script: losses, lies and restarts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import threading
+import time
+import tty
+import zlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from wav2small_micro import streaming
+from wav2small_micro.link import messages
+from wav2small_micro.link.client import Device, Timing, clip_statistics
+from wav2small_micro.link.codec import Frame, FrameReader, encode
+from wav2small_micro.link.errors import (
+    AudioLost,
+    DeviceError,
+    DeviceReset,
+    LinkError,
+    LinkLost,
+    WrongDevice,
+)
+from wav2small_micro.link.messages import ErrorCode, Layer, Message, Norm, ResetCause, Source
+from wav2small_micro.link.transport import DescriptorTransport, SerialTransport
+
+TIMING = Timing(reply_s=0.05, patience_s=0.6, finish_s=0.6, stall_s=0.6, reboot_s=0.6)
+WINDOW = 4
+FAULT = messages.Fault(3, 0x08001234, 0x08005678, 0x8200, 0, 0xE0000000, 0x01000000)
+PCM = np.arange(-2000, 3000, dtype=np.int16)  # 15 full blocks and a short one
+BLOCKS = 16
+
+Script = Callable[["Peer", Frame], bool]
+
+
+class Peer(threading.Thread):
+    """A device at the other end of a pty. Its answer to a clip is a checksum of what it heard.
+
+    `script` sees every frame first; when it returns True the peer leaves that frame alone.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.controller, self.terminal = pty.openpty()
+        tty.setraw(self.terminal)
+        self.url = os.ttyname(self.terminal)
+        self.script: Script = lambda peer, frame: False
+        self.seen: list[Message] = []
+        self.boots = 0
+        self.refused = self.repeated = 0
+        self._events = 0
+        self._done = threading.Event()
+        self._forget()
+
+    def _forget(self) -> None:
+        self.session = 0
+        self.start_request: messages.Start | None = None
+        self.pcm: list[bytes] = []
+
+    def run(self) -> None:
+        reader = FrameReader()
+        while not self._done.is_set():
+            with contextlib.suppress(OSError):
+                for frame in reader.feed(os.read(self.controller, 4096)):
+                    self.seen.append(frame.message)
+                    if not self.script(self, frame):
+                        self.answer(frame)
+
+    def close(self) -> None:
+        self._done.set()
+        with contextlib.suppress(OSError):
+            os.write(self.terminal, b"\0")  # wakes the read
+        self.join()
+        os.close(self.controller)
+        os.close(self.terminal)
+
+    def write(self, data: bytes) -> None:
+        os.write(self.controller, data)
+
+    def send(self, message: Message, seq: int) -> None:
+        self.write(encode(message, seq))
+
+    def event(self, message: Message) -> None:
+        self._events += 1
+        self.send(message, self._events % 256)
+
+    def reboot(self, cause: ResetCause = ResetCause.WATCHDOG) -> None:
+        self.boots += 1
+        self._forget()
+        self.write(b"wav2small ready\r\n")
+        self.event(messages.Boot(self.boots, cause))
+
+    def refuse(self, frame: Frame, error: ErrorCode, detail: int = 0) -> None:
+        self.send(messages.Error(error, frame.message.code, 0, detail), frame.seq)
+
+    def count(self, cls: type[Message]) -> int:
+        return sum(isinstance(message, cls) for message in self.seen)
+
+    def hello_reply(self, **changes: object) -> messages.HelloReply:
+        fields = {field.name: 0 for field in messages.HelloReply.wire_fields()}
+        facts = {
+            "protocol": messages.PROTOCOL_VERSION,
+            "boot_id": self.boots,
+            "audio_window": WINDOW,
+            "board": "peer",
+            "model": "wav2small-72k",
+            "model_sha256": bytes(range(32)),
+        }
+        return messages.HelloReply(**{**fields, **facts, **changes})
+
+    def answer(self, frame: Frame) -> None:
+        request = frame.message
+        if isinstance(request, messages.Hello):
+            self.send(self.hello_reply(), frame.seq)
+        elif isinstance(request, messages.Ping):
+            self.send(messages.Pong(request.data), frame.seq)
+        elif isinstance(request, messages.Counters):
+            fields = {field.name: 7 for field in messages.CountersReply.wire_fields()}
+            self.send(messages.CountersReply(**fields), frame.seq)
+        elif isinstance(request, messages.Reset):
+            self.send(messages.Ack(), frame.seq)
+            self.reboot(ResetCause.SOFTWARE)
+        elif isinstance(request, messages.Start):
+            if request.session != self.session:
+                self._forget()
+                self.session, self.start_request = request.session, request
+            self.send(messages.StartReply(self.session, len(self.pcm), WINDOW), frame.seq)
+        elif isinstance(request, messages.Stop):
+            self._forget()
+            self.send(messages.Ack(), frame.seq)
+        elif getattr(request, "session", 0) != self.session:
+            self.refuse(frame, ErrorCode.NO_SESSION, self.session)
+        elif isinstance(request, messages.Audio):
+            self.take_audio(request, frame.seq)
+        elif isinstance(request, messages.Finish):
+            self.finish(frame, request)
+
+    def take_audio(self, audio: messages.Audio, seq: int) -> None:
+        if audio.block == len(self.pcm):
+            self.pcm.append(audio.pcm)
+            self.send_rows(audio.block)
+            self.send_window(audio.block)
+        self.refused += audio.block > len(self.pcm)
+        self.repeated += audio.block < len(self.pcm) - 1
+        self.send(messages.Credit(self.session, len(self.pcm), WINDOW), seq)
+
+    def send_rows(self, block: int) -> None:
+        assert self.start_request
+        for layer in Layer:
+            if self.start_request.tap_mask >> layer & 1:
+                data = bytes([block, layer])
+                self.event(messages.Row(self.session, layer, 1, 0, block, data))
+
+    def send_window(self, block: int) -> None:
+        assert self.start_request
+        if self.start_request.window_segments and block % 5 == 4:
+            segment = block // 5
+            self.event(messages.Window(self.session, segment, segment << 16, -1, 32768, 3277))
+
+    def finish(self, frame: Frame, request: messages.Finish) -> None:
+        if request.blocks != len(self.pcm):
+            self.refuse(frame, ErrorCode.MISSING_AUDIO, len(self.pcm))
+            return
+        heard = b"".join(self.pcm)
+        rows = len(self.pcm)
+        adv = (zlib.crc32(heard) >> 1, len(heard), rows)
+        self.send(messages.Result(self.session, 0, *adv, rows, rows), frame.seq)
+
+
+def expected(pcm: np.ndarray) -> list[int]:
+    data = pcm.tobytes()
+    return [zlib.crc32(data) >> 1, len(data), -(-len(pcm) // messages.BLOCK_SAMPLES)]
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    peer = Peer()
+    peer.start()
+    yield peer
+    peer.close()
+
+
+@pytest.fixture
+def device(peer: Peer) -> Iterator[Device]:
+    with Device(SerialTransport(peer.url), timing=TIMING) as device:
+        yield device
+
+
+def once(action: Callable[[Peer, Frame], None], when: Callable[[Frame], bool]) -> Script:
+    """A script that acts on the first frame that `when` picks, and leaves the rest alone."""
+    done: list[bool] = []
+
+    def script(peer: Peer, frame: Frame) -> bool:
+        if done or not when(frame):
+            return False
+        done.append(True)
+        action(peer, frame)
+        return True
+
+    return script
+
+
+def is_block(number: int) -> Callable[[Frame], bool]:
+    return lambda frame: (
+        isinstance(frame.message, messages.Audio) and (frame.message.block == number)
+    )
+
+
+def ignore(peer: Peer, frame: Frame) -> None:
+    """A frame that got lost on the way to the device."""
+
+
+# --- Requests --------------------------------------------------------------------------------
+
+
+def test_hello_ping_and_counters(device: Device) -> None:
+    assert device.hello().board == "peer"
+    assert 0 < device.ping(bytes(range(256))) < 1
+    assert device.counters().stack_high_water == 7
+
+
+def test_lost_request_is_repeated_under_the_same_number(peer: Peer, device: Device) -> None:
+    numbers = []
+
+    def script(peer: Peer, frame: Frame) -> bool:
+        numbers.append(frame.seq)
+        return len(numbers) < 3
+
+    peer.script = script
+    device.ping(b"x")
+    assert len(numbers) == 3
+    assert len(set(numbers)) == 1
+
+
+def test_late_reply_is_not_taken_for_another_request(peer: Peer, device: Device) -> None:
+    late: list[Frame] = []
+
+    def script(peer: Peer, frame: Frame) -> bool:
+        if frame.message == messages.Ping(b"first"):
+            late.append(frame)
+            return True
+        for old in late:
+            peer.answer(old)
+        return False
+
+    peer.script = script
+    with pytest.raises(LinkLost, match="no reply to PING"):
+        device.ping(b"first")
+    device.ping(b"second")
+    assert device.stray_frames == len(late) > 1
+
+
+def test_reply_that_comes_twice_counts_once(peer: Peer, device: Device) -> None:
+    def script(peer: Peer, frame: Frame) -> bool:
+        peer.answer(frame)
+        return False
+
+    peer.script = script
+    for number in range(5):
+        device.ping(bytes([number]))
+    assert device.run(PCM).adv_q16.tolist() == expected(PCM)
+
+
+def test_silent_port_says_what_to_do(peer: Peer, device: Device) -> None:
+    peer.script = lambda peer, frame: True
+    with pytest.raises(LinkLost, match="no reply to HELLO") as caught:
+        device.hello()
+    assert "w2s flash" in caught.value.hint
+
+
+def test_wrong_baud_rate_is_guessed(peer: Peer, device: Device) -> None:
+    def script(peer: Peer, frame: Frame) -> bool:
+        peer.write(bytes([0xF8, 0x80, 0x3C, 0x00] * 5))
+        return True
+
+    peer.script = script
+    with pytest.raises(LinkLost, match="bytes that are no frames") as caught:
+        device.hello()
+    assert "baud rate" in caught.value.hint
+
+
+def test_banners_and_garbage_do_not_disturb(peer: Peer) -> None:
+    lines: list[str] = []
+
+    def script(peer: Peer, frame: Frame) -> bool:
+        peer.write(b"\xff\x00\x12banner\r\n")
+        return False
+
+    peer.script = script
+    with Device(SerialTransport(peer.url), timing=TIMING, on_text=lines.append) as device:
+        assert device.run(PCM).adv_q16.tolist() == expected(PCM)
+        device.hello()
+    peer.script = lambda peer, frame: False
+
+
+def test_text_commands(peer: Peer) -> None:
+    lines: list[str] = []
+    with Device(SerialTransport(peer.url), timing=TIMING, on_text=lines.append) as device:
+        device.command("info")
+        peer.write(b"board peer\r\n")
+        device.ping()
+    assert lines == ["board peer"]
+
+
+# --- Who is there ------------------------------------------------------------------------------
+
+
+def test_another_model_is_refused(peer: Peer) -> None:
+    transport = SerialTransport(peer.url)
+    with Device(transport, model_sha256=bytes(32), timing=TIMING) as device:
+        with pytest.raises(WrongDevice, match=r"runs wav2small-72k \(000102030405\)") as caught:
+            device.run(PCM)
+        assert "w2s flash" in caught.value.hint
+        assert peer.count(messages.Start) == 0
+
+
+def test_the_same_model_is_accepted(peer: Peer) -> None:
+    transport = SerialTransport(peer.url)
+    with Device(transport, model_sha256=bytes(range(32)), timing=TIMING) as device:
+        assert device.run(PCM).adv_q16.tolist() == expected(PCM)
+
+
+def test_another_protocol_version_is_refused(peer: Peer, device: Device) -> None:
+    peer.script = once(
+        lambda peer, frame: peer.refuse(frame, ErrorCode.BAD_VERSION, 9), lambda frame: True
+    )
+    with pytest.raises(WrongDevice, match="version 9"):
+        device.hello()
+
+
+# --- Clips -------------------------------------------------------------------------------------
+
+
+def test_clip_arrives_whole_with_its_statistics(peer: Peer, device: Device) -> None:
+    answer = device.run(PCM)
+    assert answer.adv_q16.tolist() == expected(PCM)
+    assert answer.adv_q16.dtype == np.int32
+    assert peer.start_request is not None
+    wide = PCM.astype(object)
+    assert peer.start_request.samples == len(PCM)
+    assert peer.start_request.sum == wide.sum()
+    assert peer.start_request.sum_squares == (wide * wide).sum()
+    assert (peer.refused, peer.repeated) == (0, 0)
+
+
+def test_statistics_do_not_overflow() -> None:
+    assert clip_statistics(np.full(100_000, -32768, np.int16)) == (
+        100_000,
+        -32768 * 100_000,
+        2**30 * 100_000,
+    )
+
+
+def test_never_more_blocks_in_flight_than_the_window(peer: Peer, device: Device) -> None:
+    held: list[Frame] = []
+
+    def script(peer: Peer, frame: Frame) -> bool:
+        if not isinstance(frame.message, messages.Audio):
+            return False
+        held.append(frame)
+        assert len(held) <= WINDOW
+        if len(held) == WINDOW or frame.message.block == BLOCKS - 1:
+            for each in held:
+                peer.answer(each)
+            held.clear()
+        return True
+
+    peer.script = script
+    assert device.run(PCM).adv_q16.tolist() == expected(PCM)
+
+
+@pytest.mark.parametrize("block", [0, 7, BLOCKS - 1])
+def test_lost_block(peer: Peer, device: Device, block: int) -> None:
+    peer.script = once(ignore, is_block(block))
+    assert device.run(PCM).adv_q16.tolist() == expected(PCM)
+
+
+@pytest.mark.parametrize("block", [0, 7, BLOCKS - 1])
+def test_lost_credit(peer: Peer, device: Device, block: int) -> None:
+    def take_silently(peer: Peer, frame: Frame) -> None:
+        assert isinstance(frame.message, messages.Audio)
+        peer.pcm.append(frame.message.pcm)
+
+    peer.script = once(take_silently, is_block(block))
+    assert device.run(PCM).adv_q16.tolist() == expected(PCM)
+
+
+def test_lost_result_is_asked_for_again(peer: Peer, device: Device) -> None:
+    peer.script = once(ignore, lambda frame: isinstance(frame.message, messages.Finish))
+    assert device.run(PCM).adv_q16.tolist() == expected(PCM)
+
+
+def test_noisy_line(peer: Peer, device: Device) -> None:
+    """Every fifth frame to the device is lost, every seventh from it is damaged."""
+    count = 0
+
+    def script(peer: Peer, frame: Frame) -> bool:
+        nonlocal count
+        count += 1
+        if count % 7 == 0:
+            peer.write(b"\x00\x05broken")
+        return count % 5 == 0
+
+    peer.script = script
+    assert device.run(PCM).adv_q16.tolist() == expected(PCM)
+
+
+def test_device_that_takes_no_audio(peer: Peer, device: Device) -> None:
+    peer.script = lambda peer, frame: isinstance(frame.message, messages.Audio)
+    with pytest.raises(LinkLost, match="taken no audio"):
+        device.run(PCM, restarts=0)
+
+
+def test_refusal_is_an_error_with_a_hint(peer: Peer, device: Device) -> None:
+    peer.script = once(
+        lambda peer, frame: peer.refuse(frame, ErrorCode.NOT_SUPPORTED, 2),
+        lambda frame: isinstance(frame.message, messages.Start),
+    )
+    with pytest.raises(DeviceError, match="refuses START with NOT_SUPPORTED 2") as caught:
+        device.run(PCM, norm=Norm.BUFFERED)
+    assert caught.value.error is ErrorCode.NOT_SUPPORTED
+    assert "--norm" in caught.value.hint
+
+
+def test_refused_audio_is_an_error(peer: Peer, device: Device) -> None:
+    peer.script = once(
+        lambda peer, frame: peer.refuse(frame, ErrorCode.AUDIO_ERROR, 1), is_block(3)
+    )
+    with pytest.raises(DeviceError, match="AUDIO_ERROR"):
+        device.run(PCM)
+
+
+def test_status_of_the_library_is_an_error(peer: Peer, device: Device) -> None:
+    peer.script = once(
+        lambda peer, frame: peer.send(messages.Result(peer.session, -3, 0, 0, 0, 0, 0), frame.seq),
+        lambda frame: isinstance(frame.message, messages.Finish),
+    )
+    with pytest.raises(LinkError, match="status -3"):
+        device.run(PCM)
+
+
+# --- Taps and windows ---------------------------------------------------------------------------
+
+
+def test_taps(device: Device) -> None:
+    answer = device.run(PCM, taps=(Layer.SOF, Layer.LIN))
+    assert set(answer.taps) == {Layer.LIN, Layer.SOF}
+    assert answer.taps[Layer.SOF].tolist() == [[row, Layer.SOF] for row in range(BLOCKS)]
+    assert answer.taps[Layer.LIN].dtype == np.int8
+
+
+def test_row_that_comes_twice_counts_once(peer: Peer, device: Device) -> None:
+    def twice(peer: Peer, frame: Frame) -> None:
+        peer.answer(frame)
+        peer.send_rows(5)
+
+    peer.script = once(twice, is_block(5))
+    assert len(device.run(PCM, taps=[Layer.LIN]).taps[Layer.LIN]) == BLOCKS
+
+
+@pytest.mark.parametrize("block", [5, BLOCKS - 1])
+def test_lost_row_starts_the_clip_again(peer: Peer, device: Device, block: int) -> None:
+    def lose_row(peer: Peer, frame: Frame) -> None:
+        assert isinstance(frame.message, messages.Audio)
+        peer.pcm.append(frame.message.pcm)
+        peer.send(messages.Credit(peer.session, len(peer.pcm), WINDOW), frame.seq)
+
+    peer.script = once(lose_row, is_block(block))
+    assert len(device.run(PCM, taps=[Layer.LIN]).taps[Layer.LIN]) == BLOCKS
+    assert peer.count(messages.Start) == 2
+    peer.script = once(lose_row, is_block(block))
+    with pytest.raises(AudioLost, match="1 rows of LIN"):
+        device.run(PCM, taps=[Layer.LIN], restarts=0)
+
+
+def test_stream_yields_windows(device: Device) -> None:
+    answers = list(streaming.stream(device, streaming.chunks(PCM)))
+    assert [answer.seconds for answer in answers] == [0.5, 1.0, 1.5]
+    assert answers[1].adv.tolist() == [1.0, -1 / 65536, 0.5]
+    assert answers[0].level_db == pytest.approx(-20, abs=0.01)
+
+
+def test_stream_is_paced_as_a_microphone(device: Device) -> None:
+    begin = time.monotonic()
+    list(streaming.stream(device, streaming.paced(streaming.chunks(PCM))))
+    assert time.monotonic() - begin == pytest.approx(len(PCM) / 16000, abs=0.2)
+
+
+def test_stream_goes_on_after_a_reset(peer: Peer, device: Device) -> None:
+    peer.script = once(lambda peer, frame: peer.reboot(), is_block(7))
+    answers = list(streaming.stream(device, streaming.chunks(np.resize(PCM, 16000))))
+    assert len(answers) > 2
+    assert peer.count(messages.Start) == 2
+    seconds = [answer.seconds for answer in answers]
+    assert seconds == sorted(set(seconds))
+    assert device.run(PCM).adv_q16.tolist() == expected(PCM)
+
+
+def test_microphone_that_is_not_there(peer: Peer, device: Device) -> None:
+    def refuse(peer: Peer, frame: Frame) -> None:
+        assert isinstance(frame.message, messages.Start)
+        assert frame.message.source == Source.MICROPHONE
+        peer.refuse(frame, ErrorCode.NOT_SUPPORTED, Source.MICROPHONE)
+
+    peer.script = once(refuse, lambda frame: isinstance(frame.message, messages.Start))
+    with pytest.raises(DeviceError, match="NOT_SUPPORTED"):
+        next(streaming.listen(device))
+
+
+# --- Restarts -----------------------------------------------------------------------------------
+
+
+def test_reset_in_the_middle_starts_the_clip_again(peer: Peer, device: Device) -> None:
+    peer.script = once(lambda peer, frame: peer.reboot(), is_block(9))
+    assert device.run(PCM).adv_q16.tolist() == expected(PCM)
+    assert peer.count(messages.Start) == 2
+
+
+def test_reset_whose_boot_message_is_lost(peer: Peer, device: Device) -> None:
+    peer.script = once(lambda peer, frame: peer._forget(), is_block(9))
+    assert device.run(PCM).adv_q16.tolist() == expected(PCM)
+    assert peer.count(messages.Start) == 2
+
+
+def test_reset_before_the_result(peer: Peer, device: Device) -> None:
+    peer.script = once(
+        lambda peer, frame: peer._forget(),
+        lambda frame: isinstance(frame.message, messages.Finish),
+    )
+    assert device.run(PCM).adv_q16.tolist() == expected(PCM)
+
+
+def test_device_that_keeps_resetting(peer: Peer, device: Device) -> None:
+    def script(peer: Peer, frame: Frame) -> bool:
+        if is_block(9)(frame):
+            peer.reboot()
+            return True
+        return False
+
+    peer.script = script
+    with pytest.raises(DeviceReset, match="WATCHDOG"):
+        device.run(PCM, restarts=2)
+    assert peer.count(messages.Start) == 3
+
+
+def test_fault_is_told(peer: Peer, device: Device) -> None:
+    def crash(peer: Peer, frame: Frame) -> None:
+        peer.reboot(ResetCause.FAULT)
+        peer.event(FAULT)
+
+    peer.script = once(crash, is_block(2))
+    with pytest.raises(DeviceReset, match="FAULT") as caught:
+        device.run(PCM, restarts=0)
+    assert caught.value.fault == device.last_fault == FAULT
+    assert "0x8001234" in caught.value.hint
+
+
+def test_reset_on_request(peer: Peer, device: Device) -> None:
+    assert device.hello().boot_id == 0
+    assert device.reset().boot_id == 1
+
+
+def test_reset_without_restart_is_noticed(peer: Peer, device: Device) -> None:
+    def script(peer: Peer, frame: Frame) -> bool:
+        if isinstance(frame.message, messages.Reset):
+            peer.send(messages.Ack(), frame.seq)
+            return True
+        return False
+
+    peer.script = script
+    with pytest.raises(LinkLost, match="did not restart"):
+        device.reset()
+
+
+def test_boot_between_requests_is_no_error(peer: Peer, device: Device) -> None:
+    device.hello()
+    peer.reboot()
+    device.ping()
+    assert device.run(PCM).adv_q16.tolist() == expected(PCM)
+
+
+# --- The port -----------------------------------------------------------------------------------
+
+
+def test_port_that_goes_away(peer: Peer) -> None:
+    controller, terminal = pty.openpty()
+    tty.setraw(terminal)
+    device = Device(DescriptorTransport(terminal, "the port"), timing=TIMING)
+    os.close(controller)
+    with pytest.raises(LinkLost, match="the port is gone"):
+        device.hello()
+    device.close()
+    os.close(terminal)
+
+
+def test_stale_replies_in_the_port_are_ignored(peer: Peer) -> None:
+    peer.send(peer.hello_reply(board="stale"), 0)
+    peer.send(messages.Credit(1, 900, 4), 0)
+    peer.send(messages.Row(1, Layer.LIN, 1, 0, 3, b"old"), 0)
+    with Device(SerialTransport(peer.url), timing=TIMING) as device:
+        assert device.run(PCM, taps=[Layer.LIN]).adv_q16.tolist() == expected(PCM)
+
+
+def test_host_that_stops_reading_does_not_deadlock(peer: Peer, device: Device) -> None:
+    """The pty fills while the caller sleeps inside a session; the reading thread drains it."""
+    session = device.start(norm=Norm.LIVE, window_segments=1, taps=list(Layer))
+    for block in range(40):
+        session.send(np.full(messages.BLOCK_SAMPLES, block, np.int16))
+        peer.write(b"x" * 2000 + b"\n")
+    time.sleep(0.2)
+    session.finish()
+    assert len(session.windows) == 8
