@@ -14,19 +14,29 @@ from wav2small_micro.report import ClipReport
 
 @contextmanager
 def open_engines(
-    names: Sequence[str], model: base.Model, **options: Any
+    names: Sequence[str],
+    model: base.Model,
+    *,
+    env: str,
+    port: str | None = None,
+    icount: bool = False,
 ) -> Iterator[dict[str, base.Engine]]:
     """The engines by name, all of one model, closed at the end.
 
-    Raises W2sError for a name that is not an engine, before any is started.
+    ``env`` is the board of ``emulator``, ``icount`` makes it count instructions; ``port`` is where
+    ``board`` is. Raises W2sError for a name that is not an engine, before any is started.
     """
+    options: dict[str, dict[str, Any]] = {
+        "emulator": {"env": env, "icount": icount},
+        "board": {"port": port},
+    }
     for name in names:
         if name not in base.ENGINES:
             raise W2sError(f"no engine {name!r}", f"engines: {', '.join(base.ENGINES)}")
     with ExitStack() as stack:
         engines = {}
         for name in names:
-            engines[name] = base.create(name, model, **options)
+            engines[name] = base.create(name, model, **options.get(name, {}))
             stack.callback(engines[name].close)
         yield engines
 

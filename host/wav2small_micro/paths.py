@@ -47,6 +47,11 @@ def model_dir(name: str | Path) -> Path:
     )
 
 
+def demo_clip() -> Path:
+    """The clip that commands run when none is named: speech that ships with the checkout."""
+    return repo_root() / "tests" / "clips" / "happy_en.flac"
+
+
 def research_data() -> Path | None:
     """The folder of the emotional speech corpora, or None where they are not.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from wav2small_micro import __version__
-from wav2small_micro.cli import firmware, infer, models
+from wav2small_micro.cli import demo, firmware, infer, models, stream
 from wav2small_micro.cli.console import ErrorsWithHints
 
 app = typer.Typer(
@@ -36,9 +36,12 @@ def root(
 
 app.command()(infer.run)
 app.command()(infer.compare)
+app.command()(stream.stream)
+app.command()(demo.demo)
 app.command(rich_help_panel="Firmware")(firmware.build)
 app.command(rich_help_panel="Firmware")(firmware.flash)
 app.command(rich_help_panel="Firmware")(firmware.size)
+app.command(rich_help_panel="Firmware")(firmware.count)
 app.command(rich_help_panel="Models")(models.train)
 app.command(rich_help_panel="Models")(models.convert)
 app.command(rich_help_panel="Models")(models.generate)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``w2s run`` and ``w2s compare``: clips through engines."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -129,8 +130,8 @@ def clip_table(reports: list[ClipReport], engines: list[str]) -> Table:
                 cells.append("  ".join(f"{value:.4f}" for value in answer.adv))
             else:
                 cells.append("[red]failed[/]")
-        rows.append((escape(report.path), f"{report.seconds:.2f}", *cells))
-    return table(f"{' / '.join(DIMENSIONS)}", ["clip", "seconds", *engines], rows)
+        rows.append((escape(Path(report.path).name), f"{report.seconds:.2f}", *cells))
+    return table(" / ".join(DIMENSIONS), ["clip", "seconds", *engines], rows)
 
 
 def print_verdict(verdict: Verdict) -> None:
