@@ -81,7 +81,8 @@ static void power_spectrum(const int16_t frame[W2S_FRAME], int32_t mean_q14, uns
         complex32 e = {(a.re + b.re) >> 1, (a.im - b.im) >> 1};
         complex32 d = {a.re - b.re, a.im + b.im};
         int32_t c = cos64(k), s = sin64(k);
-        complex32 t = {mul_high(d.im, c) - mul_high(d.re, s), -mul_high(d.re, c) - mul_high(d.im, s)};
+        complex32 t = {mul_high(d.im, c) - mul_high(d.re, s),
+                       -mul_high(d.re, c) - mul_high(d.im, s)};
         // A constant under a Hann window is in bins 0 and +-1 only, there -16 times itself: one
         // addition here takes the mean out of the frame.
         int32_t dc = k == 1 ? mean_q14 * ((int32_t)1 << doublings) : 0;
@@ -133,9 +134,9 @@ void w2s_logmel(const int16_t frame[W2S_FRAME], int32_t mean_q14, int32_t log2_s
         unsigned zeros = leading_zeros(all), shift = zeros < 20 ? 20 - zeros : 0;
         for (unsigned i = 0; i < bins; i++) sum += (p[i] >> shift) * *weight++;
         // 10 log10(2) * 128 is 98642 / 2^8 in Q16 arguments
-        int64_t log2_q16 = sum == 0 ? INT32_MIN
-                                    : w2s_log2_q16(sum) - log2_scale +
-                                          ((int32_t)shift - exponent) * 65536;
+        int64_t log2_q16 =
+            sum == 0 ? INT32_MIN
+                     : w2s_log2_q16(sum) - log2_scale + ((int32_t)shift - exponent) * 65536;
         int32_t db = (int32_t)((log2_q16 * 98642 + (1 << 23)) >> 24);
         int32_t least = floor ? W2S_DB_FLOOR : INT16_MIN;
         out[band] = (int16_t)(db < least ? least : db > INT16_MAX ? INT16_MAX : db);

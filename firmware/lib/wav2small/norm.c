@@ -48,7 +48,8 @@ void w2s_norm_hop(w2s_norm_state *state) {
     if (state->hops < W2S_LIVE_HOPS) state->hops++;
     // 1/n at first, then an exponential window: m += (s - m) / min(n, 2500)
     state->mean += ((int64_t)state->hop_sum * RUNNING_ONE - state->mean) / (int32_t)state->hops;
-    state->power += ((int64_t)state->hop_squares * RUNNING_ONE - state->power) / (int32_t)state->hops;
+    state->power +=
+        ((int64_t)state->hop_squares * RUNNING_ONE - state->power) / (int32_t)state->hops;
     state->total.samples += W2S_HOP;
     state->total.sum += state->hop_sum;
     state->total.sum_squares += state->hop_squares;

@@ -5,6 +5,7 @@
 #include "wav2small.h"
 
 #include "attention.h"
+#include "flow.h"
 #include "logmel.h"
 #include "norm.h"
 
@@ -17,30 +18,22 @@ enum { IDLE = 0, RUNNING = 1, FINISHED = 2 };
 #define BUFFER_STEP (W2S_DB / 2)
 #define BUFFER_LEAST (-32 * W2S_DB)
 
-/// Taps and clock ///
+/// What the kernels call (flow.h) ///
 
-static bool tapped(const w2s_context *ctx, w2s_tap layer) {
+bool w2s_tapped(const w2s_context *ctx, w2s_tap layer) {
     return ctx->tap != NULL && (ctx->tap_mask >> layer & 1u) != 0;
 }
 
-static void offer(w2s_context *ctx, w2s_tap layer, const void *data, size_t bytes) {
-    if (tapped(ctx, layer)) ctx->tap(ctx->tap_user, layer, ctx->rows[layer], data, bytes);
+void w2s_offer(w2s_context *ctx, w2s_tap layer, const void *data, size_t bytes) {
+    if (w2s_tapped(ctx, layer)) ctx->tap(ctx->tap_user, layer, ctx->rows[layer], data, bytes);
     ctx->rows[layer]++;
 }
 
-static void offer_acts(w2s_context *ctx, w2s_tap layer, const w2s_act *row, unsigned bands) {
-    int8_t plain[W2S_MEL * W2S_CHANNELS];
-    if (tapped(ctx, layer)) w2s_export_row(row, bands, plain);
-    offer(ctx, layer, plain, (size_t)bands * W2S_CHANNELS);
+uint64_t w2s_now(const w2s_context *ctx) { return ctx->clock != NULL ? ctx->clock() : 0; }
+
+void w2s_charge(w2s_context *ctx, w2s_tap layer, uint64_t since) {
+    ctx->ticks[layer] += w2s_now(ctx) - since;
 }
-
-static uint64_t now(const w2s_context *ctx) { return ctx->clock != NULL ? ctx->clock() : 0; }
-
-static void charge(w2s_context *ctx, w2s_tap layer, uint64_t since) {
-    ctx->ticks[layer] += now(ctx) - since;
-}
-
-/// The network, row by row ///
 
 static void end_segment(w2s_context *ctx) {
     if (ctx->rows[W2S_TAP_LIN] <= W2S_MAX_ROWS) {
@@ -51,60 +44,17 @@ static void end_segment(w2s_context *ctx) {
     w2s_segment_reset(&ctx->segments[ctx->segment % W2S_SEGMENTS]);
 }
 
-static void attend(w2s_context *ctx, const w2s_act *row) {
-    int8_t lin[W2S_WIDE], sof[W2S_WIDE];
-    uint64_t t = now(ctx);
-    w2s_dense(ctx->model, &ctx->model->lin, row, lin);
-    charge(ctx, W2S_TAP_LIN, t);
-    t = now(ctx);
-    w2s_dense(ctx->model, &ctx->model->sof, row, sof);
-    charge(ctx, W2S_TAP_SOF, t);
-    offer(ctx, W2S_TAP_LIN, lin, sizeof lin);
-    offer(ctx, W2S_TAP_SOF, sof, sizeof sof);
-    t = now(ctx);
+void w2s_attend(w2s_context *ctx, const int8_t lin[W2S_WIDE], const int8_t sof[W2S_WIDE]) {
+    w2s_offer(ctx, W2S_TAP_LIN, lin, W2S_WIDE);
+    w2s_offer(ctx, W2S_TAP_SOF, sof, W2S_WIDE);
+    uint64_t t = w2s_now(ctx);
     w2s_segment_add(&ctx->segments[ctx->segment % W2S_SEGMENTS], ctx->model, lin, sof);
     ctx->segment_rows++;
     if (ctx->segment_rows == W2S_SEGMENT_ROWS) end_segment(ctx);
-    charge(ctx, W2S_TAP_INPUT, t);
+    w2s_charge(ctx, W2S_TAP_INPUT, t);
 }
 
-// Layers in their order: l1 l2 l3 pool l4 .. l7 attend. The functions below take a row into a
-// layer and pass on what comes out; NULL is the padding after the last row.
-enum { POOL = 3, ATTEND = 8, LAYERS = 9 };
-
-static const w2s_act *push_layer(w2s_context *ctx, unsigned layer, const void *row,
-                                 unsigned *count) {
-    const w2s_tap tap = layer < POOL    ? (w2s_tap)(W2S_TAP_L1 + layer)
-                        : layer == POOL ? W2S_TAP_POOL
-                                        : (w2s_tap)(W2S_TAP_L1 + layer - 1);
-    const unsigned bands = layer < POOL ? W2S_MEL : W2S_BANDS;
-    uint64_t t = now(ctx);
-    const w2s_act *out =
-        layer == POOL ? w2s_pool_push(&ctx->kernel, row, count)
-                      : w2s_conv_push(&ctx->kernel, ctx->model, layer < POOL ? layer : layer - 1,
-                                      row, count);
-    charge(ctx, tap, t);
-    for (unsigned i = 0; i < *count; i++) {
-        offer_acts(ctx, tap, out + (size_t)i * bands * W2S_PIXEL, bands);
-    }
-    return out;
-}
-
-static void pass_on(w2s_context *ctx, unsigned layer, const void *row) {
-    if (layer == ATTEND) {
-        attend(ctx, row);
-        return;
-    }
-    const size_t stride = (size_t)(layer < POOL ? W2S_MEL : W2S_BANDS) * W2S_PIXEL;
-    unsigned count;
-    const w2s_act *out = push_layer(ctx, layer, row, &count);
-    for (unsigned i = 0; i < count; i++) pass_on(ctx, layer + 1, out + i * stride);
-}
-
-// Each layer in turn gets its padding, once all rows of the layer before have reached it.
-static void drain(w2s_context *ctx) {
-    for (unsigned layer = 0; layer < ATTEND; layer++) pass_on(ctx, layer, NULL);
-}
+/// Frames ///
 
 static void network_row(w2s_context *ctx, const int16_t db[W2S_MEL]) {
     const w2s_model *model = ctx->model;
@@ -114,12 +64,10 @@ static void network_row(w2s_context *ctx, const int16_t db[W2S_MEL]) {
         int64_t q = steps + model->input_zero;
         row[band] = (int8_t)(q < -128 ? -128 : q > 127 ? 127 : q);
     }
-    offer(ctx, W2S_TAP_LOGMEL, db, W2S_MEL * sizeof *db);
-    offer(ctx, W2S_TAP_INPUT, row, sizeof row);
-    pass_on(ctx, 0, row);
+    w2s_offer(ctx, W2S_TAP_LOGMEL, db, W2S_MEL * sizeof *db);
+    w2s_offer(ctx, W2S_TAP_INPUT, row, sizeof row);
+    w2s_network_row(ctx, row);
 }
-
-/// Frames ///
 
 #if W2S_BUFFER_SECONDS > 0
 static w2s_status keep_frame(w2s_context *ctx) {
@@ -156,20 +104,20 @@ static bool replay(w2s_context *ctx) {
 #endif
 
 static w2s_status take_frame(w2s_context *ctx) {
-    uint64_t t = now(ctx);
+    uint64_t t = w2s_now(ctx);
     w2s_status status = W2S_OK;
     int16_t db[W2S_MEL];
 #if W2S_BUFFER_SECONDS > 0
     if (ctx->norm == W2S_NORM_BUFFERED) {
         status = keep_frame(ctx);
         if (status == W2S_OK) ctx->frames++;
-        charge(ctx, W2S_TAP_LOGMEL, t);
+        w2s_charge(ctx, W2S_TAP_LOGMEL, t);
         return status;
     }
 #endif
     w2s_logmel(ctx->frame, ctx->statistics.mean_q14, ctx->statistics.log2_scale, true, db);
     ctx->frames++;
-    charge(ctx, W2S_TAP_LOGMEL, t);
+    w2s_charge(ctx, W2S_TAP_LOGMEL, t);
     network_row(ctx, db);
     return status;
 }
@@ -182,9 +130,7 @@ w2s_status w2s_init(w2s_context *ctx, const w2s_model *model) {
     bool gram = model->architecture == W2S_ARCH_17K;
     if (model->architecture != W2S_ARCH_72K && !gram) return W2S_E_MODEL;
     if (gram != (model->gram_weight != NULL)) return W2S_E_MODEL;
-    for (unsigned i = 0; i < W2S_CONVS; i++) {
-        if (model->conv[i].in_channels != (i == 0 ? 1 : W2S_CHANNELS)) return W2S_E_MODEL;
-    }
+    if (!w2s_network_runs(model)) return W2S_E_MODEL;
     ctx->model = model;
     return W2S_OK;
 }
@@ -210,7 +156,7 @@ w2s_status w2s_start(w2s_context *ctx, w2s_norm norm, const w2s_stats *stats) {
     ctx->frames = 0;
     memset(ctx->rows, 0, sizeof ctx->rows);
     memset(ctx->ticks, 0, sizeof ctx->ticks);
-    w2s_kernel_reset(&ctx->kernel, ctx->model);
+    w2s_network_reset(ctx);
     w2s_sums_reset(&ctx->sums);
     ctx->segment = 0;
     ctx->segment_rows = 0;
@@ -249,7 +195,7 @@ w2s_status w2s_finish(w2s_context *ctx, w2s_adv *adv) {
 #if W2S_BUFFER_SECONDS > 0
     if (ctx->norm == W2S_NORM_BUFFERED && !replay(ctx)) return W2S_E_ARG;
 #endif
-    drain(ctx);
+    w2s_network_finish(ctx);
     if (ctx->segment_rows > 0) end_segment(ctx);
     if (ctx->rows[W2S_TAP_LIN] > W2S_MAX_ROWS) return W2S_E_LONG;
     int32_t x[W2S_WIDE];

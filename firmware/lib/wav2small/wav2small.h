@@ -31,10 +31,10 @@ extern "C" {
 #define W2S_HOP 32    // samples from frame to frame: 2 ms, 500 frames a second
 #define W2S_MEL 26    // mel bands; band 0 is empty in Wav2Small, a constant -100 dB
 #define W2S_CHANNELS 13
-#define W2S_BANDS 13                          // mel bands after the pool
-#define W2S_WIDE (W2S_BANDS * W2S_CHANNELS)   // 169: a row of `lin` or of `sof`
-#define W2S_CONVS 7                           // l1 .. l7; the pool follows l3
-#define W2S_OUTPUTS 3                         // arousal, dominance, valence, in this order
+#define W2S_BANDS 13                         // mel bands after the pool
+#define W2S_WIDE (W2S_BANDS * W2S_CHANNELS)  // 169: a row of `lin` or of `sof`
+#define W2S_CONVS 7                          // l1 .. l7; the pool follows l3
+#define W2S_OUTPUTS 3                        // arousal, dominance, valence, in this order
 
 /// Tunables ///
 
@@ -90,13 +90,14 @@ typedef struct {
     int32_t input_multiplier;  // Q24: int8 steps in 1/128 dB
     int8_t input_zero;
     w2s_layer conv[W2S_CONVS];
-    w2s_layer lin, sof;           // 72K: [169][169]; 17K: [13][13]
-    const uint32_t *exp_table;    // [256]: exp(-d * scale of sof) in Q16
-    const int32_t *head_weight;   // [3][169] by row order of lin, times the scale of lin
-    const int32_t *gram_weight;   // 17K: [3][13][13], for X X^T, times its square; else NULL
-    uint8_t head_shift;           // head_weight is in Q(head_shift)
+    w2s_layer lin, sof;          // 72K: [169][169]; 17K: [13][13]
+    const uint32_t *exp_table;   // [256]: exp(-d * scale of sof) in Q16
+    const int32_t *head_weight;  // [3][169] by row order of lin, times the scale of lin
+    const int32_t *gram_weight;  // 17K: [3][13][13], for X X^T, times its square; else NULL
+    uint8_t head_shift;          // head_weight is in Q(head_shift)
     uint8_t gram_shift;
     int32_t head_bias[W2S_OUTPUTS];  // Q24
+    const void *packed;              // weights as a kernel set wants them; NULL for the portable
 } w2s_model;
 
 /// Taps: any layer's rows, as they pass ///
@@ -114,8 +115,7 @@ typedef enum {
 
 // Called for every row of a tapped layer. `row` counts from 0 since w2s_start; `data` holds only
 // during the call.
-typedef void (*w2s_tap_fn)(void *user, w2s_tap layer, uint32_t row, const void *data,
-                           size_t bytes);
+typedef void (*w2s_tap_fn)(void *user, w2s_tap layer, uint32_t row, const void *data, size_t bytes);
 
 /// Time spent ///
 
@@ -125,10 +125,10 @@ typedef uint64_t (*w2s_clock_fn)(void);
 /// Normalisation ///
 
 typedef enum {
-    W2S_NORM_GIVEN = 0,     // by the mean and variance of the whole utterance, which come ahead
-    W2S_NORM_LIVE = 1,      // by a running mean and variance of what was heard so far
-    // By the variance of the utterance, from a log-mel buffer of W2S_BUFFER_SECONDS in steps of half
-    // a decibel; the mean is the running one.
+    W2S_NORM_GIVEN = 0,  // by the mean and variance of the whole utterance, which come ahead
+    W2S_NORM_LIVE = 1,   // by a running mean and variance of what was heard so far
+    // By the variance of the utterance, from a log-mel buffer of W2S_BUFFER_SECONDS in steps of
+    // half a decibel; the mean is the running one.
     W2S_NORM_BUFFERED = 2,
 } w2s_norm;
 
@@ -145,14 +145,14 @@ typedef struct {
 
 // Statistics that normalise a frame.
 typedef struct {
-    w2s_stats total;      // all samples since the start
-    int32_t hop_sum;      // of the hop under way
+    w2s_stats total;  // all samples since the start
+    int32_t hop_sum;  // of the hop under way
     uint64_t hop_squares;
     uint32_t hops;
-    int64_t mean;         // running mean of the sum of a hop, Q24
-    int64_t power;        // running mean of the sum of squares of a hop, Q24
-    int32_t mean_q14;     // mean of a sample, Q14
-    int32_t log2_scale;   // log2 of the variance of a sample (with its epsilon), Q16
+    int64_t mean;        // running mean of the sum of a hop, Q24
+    int64_t power;       // running mean of the sum of squares of a hop, Q24
+    int32_t mean_q14;    // mean of a sample, Q14
+    int32_t log2_scale;  // log2 of the variance of a sample (with its epsilon), Q16
 } w2s_norm_state;
 
 // Attention sums of a segment, per entry of the row: sum of exp(sof - peak) * lin and of
@@ -171,7 +171,7 @@ typedef struct {
 
 // All that an utterance or a stream needs. Its size is a constant: place it where you like.
 // Fields are the library's own; read them in a debugger only.
-typedef struct {
+typedef struct w2s_context {
     const w2s_model *model;
     w2s_tap_fn tap;
     void *tap_user;
@@ -185,14 +185,14 @@ typedef struct {
     int16_t frame[W2S_FRAME];
     w2s_norm_state statistics;
 
-    uint32_t frames;           // log-mel rows so far
-    uint32_t rows[W2S_TAPS];   // rows of each layer so far
+    uint32_t frames;          // log-mel rows so far
+    uint32_t rows[W2S_TAPS];  // rows of each layer so far
     w2s_kernel_state kernel;
 
-    w2s_sums sums;                        // of finished segments of the utterance
-    w2s_segment segments[W2S_SEGMENTS];   // ring of the latest; the current one is in it
-    uint32_t segment;                     // finished segments
-    uint32_t segment_rows;                // rows in the current one
+    w2s_sums sums;                       // of finished segments of the utterance
+    w2s_segment segments[W2S_SEGMENTS];  // ring of the latest; the current one is in it
+    uint32_t segment;                    // finished segments
+    uint32_t segment_rows;               // rows in the current one
 #if W2S_BUFFER_SECONDS > 0
     uint8_t buffer[W2S_BUFFER_SECONDS * (W2S_SAMPLE_RATE / W2S_HOP)][W2S_MEL];
 #endif

@@ -6,7 +6,7 @@
 // three runs of 3 * in_channels bytes, one a line. Two bands and two channels at once: four loads
 // feed four multiply-accumulates, and the accumulators stay in registers.
 #include "../../requant.h"
-#include "../../wav2small.h"
+#include "layers.h"
 
 #include <string.h>
 
@@ -17,7 +17,7 @@ static int8_t *line_of(w2s_kernel_state *state, unsigned layer, unsigned line) {
     return layer < 3 ? state->wide[layer - 1][line] : state->narrow[layer - 3][line];
 }
 
-void w2s_kernel_reset(w2s_kernel_state *state, const w2s_model *model) {
+void w2s_portable_reset(w2s_kernel_state *state, const w2s_model *model) {
     memset(state, 0, sizeof *state);
     for (unsigned layer = 0; layer < W2S_CONVS; layer++) {
         const w2s_layer *conv = &model->conv[layer];
@@ -57,8 +57,8 @@ static void block_2x2(const w2s_layer *layer, lines in, unsigned channel, int8_t
     }
     out[0] = finish(layer, channel, a00);
     out[1] = finish(layer, channel + 1, a01);
-    out[W2S_PIXEL] = finish(layer, channel, a10);
-    out[W2S_PIXEL + 1] = finish(layer, channel + 1, a11);
+    out[W2S_CHANNELS] = finish(layer, channel, a10);
+    out[W2S_CHANNELS + 1] = finish(layer, channel + 1, a11);
 }
 
 static int8_t single(const w2s_layer *layer, lines in, unsigned channel) {
@@ -87,18 +87,18 @@ static void convolve(const w2s_layer *layer, lines in, unsigned bands, int8_t *o
             out[channel] = single(layer, in, channel);
             if (pair) {
                 lines next = {in.above + step, in.here + step, in.below + step};
-                out[W2S_PIXEL + channel] = single(layer, next, channel);
+                out[W2S_CHANNELS + channel] = single(layer, next, channel);
             }
         }
         in.above += 2 * step;
         in.here += 2 * step;
         in.below += 2 * step;
-        out += 2 * W2S_PIXEL;
+        out += 2 * W2S_CHANNELS;
     }
 }
 
-const w2s_act *w2s_conv_push(w2s_kernel_state *state, const w2s_model *model, unsigned layer,
-                             const void *row, unsigned *count) {
+const int8_t *w2s_conv3x3(w2s_kernel_state *state, const w2s_model *model, unsigned layer,
+                          const int8_t *row) {
     const w2s_layer *conv = &model->conv[layer];
     const unsigned bands = bands_of(layer), step = conv->in_channels;
     const uint32_t n = state->rows[layer]++;
@@ -108,15 +108,10 @@ const w2s_act *w2s_conv_push(w2s_kernel_state *state, const w2s_model *model, un
     } else {
         memset(newest, conv->zero_in, (size_t)bands * step);
     }
-    *count = n > 0 ? 1 : 0;
     if (n == 0) return NULL;
     // Row n - 1 has both neighbours now. Line (n + 1) % 3 is row n - 2, or still padding.
     lines in = {line_of(state, layer, (n + 1) % 3), line_of(state, layer, (n + 2) % 3),
                 line_of(state, layer, n % 3)};
     convolve(conv, in, bands, state->out[layer]);
     return state->out[layer];
-}
-
-void w2s_export_row(const w2s_act *row, unsigned bands, int8_t *out) {
-    memcpy(out, row, (size_t)bands * W2S_CHANNELS);
 }

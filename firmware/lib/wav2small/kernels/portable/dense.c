@@ -3,7 +3,7 @@
 // dense.c: `lin` and `sof` of one row, in plain C. 72K: every output sees the whole row of 169.
 // 17K: a 1x1 convolution, every band on its own.
 #include "../../requant.h"
-#include "../../wav2small.h"
+#include "layers.h"
 
 static void product(const w2s_layer *layer, const int8_t *in, unsigned inputs, unsigned outputs,
                     int8_t *out) {
@@ -17,13 +17,13 @@ static void product(const w2s_layer *layer, const int8_t *in, unsigned inputs, u
     }
 }
 
-void w2s_dense(const w2s_model *model, const w2s_layer *layer, const w2s_act *row, int8_t *out) {
+void w2s_dense(const w2s_model *model, const w2s_layer *layer, const int8_t *row, int8_t *out) {
     if (model->architecture == W2S_ARCH_72K) {
         product(layer, row, W2S_WIDE, W2S_WIDE, out);
         return;
     }
     for (unsigned band = 0; band < W2S_BANDS; band++) {
-        product(layer, row + band * W2S_PIXEL, W2S_CHANNELS, W2S_CHANNELS,
+        product(layer, row + band * W2S_CHANNELS, W2S_CHANNELS, W2S_CHANNELS,
                 out + band * W2S_CHANNELS);
     }
 }
