@@ -278,7 +278,9 @@ def seed_scons(packages_dir: str | Path) -> Path | None:
     with tempfile.TemporaryDirectory(dir=package.parent) as folder:
         fresh = Path(folder) / "tool-scons"
         shutil.copytree(
-            Path(source.origin).parent, fresh / "SCons", ignore=shutil.ignore_patterns("__pycache__")
+            Path(source.origin).parent,
+            fresh / "SCons",
+            ignore=shutil.ignore_patterns("__pycache__"),
         )
         (fresh / "scons.py").write_text(_LAUNCHER)
         for name, content in _manifests(version).items():

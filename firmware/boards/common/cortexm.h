@@ -60,7 +60,7 @@
 #define MPU_RBAR REG32(0xE000ED9Cu)
 #define MPU_RASR REG32(0xE000EDA0u)
 #define MPU_RASR_ENABLE (1u << 0)
-#define MPU_RASR_SIZE(bits) (((bits) - 1u) << 1) /* 2^bits bytes; AP = 0 is "no access" */
+#define MPU_RASR_SIZE(bits) (((bits)-1u) << 1) /* 2^bits bytes; AP = 0 is "no access" */
 #define MPU_RASR_XN (1u << 28)
 
 /// Cycle counter ///

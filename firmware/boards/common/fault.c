@@ -103,9 +103,9 @@ __attribute__((used)) void fault_record(uint32_t exception, const uint32_t *fram
     reset_after_fault(&fault);
 }
 
-/* The stack ends at the lowest address of RAM, so that what runs over it hits no data. It is stopped
- * there by a limit register (ARMv8-M), or by a region without access that takes no RAM: on some
- * boards the addresses below are not empty. */
+/* The stack ends at the lowest address of RAM, so that what runs over it hits no data. It is
+ * stopped there by a limit register (ARMv8-M), or by a region without access that takes no RAM: on
+ * some boards the addresses below are not empty. */
 static void guard_stack(void) {
 #if __ARM_ARCH >= 8
     __asm volatile("msr msplim, %0" ::"r"(memory_stack_start));

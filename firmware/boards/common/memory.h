@@ -14,7 +14,6 @@ extern uint32_t memory_data_start[], memory_data_end[];
 extern const uint32_t memory_data_image[];
 extern uint32_t memory_bss_start[], memory_bss_end[];
 
-#define MEMORY_STACK_SIZE \
-    ((uint32_t)((uintptr_t)memory_stack_end - (uintptr_t)memory_stack_start))
+#define MEMORY_STACK_SIZE ((uint32_t)((uintptr_t)memory_stack_end - (uintptr_t)memory_stack_start))
 
 #endif

@@ -58,21 +58,27 @@ def port_is_free(port: int) -> bool:
 
 def start(options: argparse.Namespace) -> None:
     if shutil.which(QEMU) is None:
-        sys.exit(f"Error: {QEMU} is not on the PATH. Debian and Ubuntu: apt-get install "
-                 "qemu-system-arm.")
+        sys.exit(
+            f"Error: {QEMU} is not on the PATH. Debian and Ubuntu: apt-get install qemu-system-arm."
+        )
     stop(options.folder)
     if not port_is_free(options.port):
-        sys.exit(f"Error: TCP port {options.port} is in use. Set custom_emulator_port of this "
-                 "board in platformio.ini to a free one.")
+        sys.exit(
+            f"Error: TCP port {options.port} is in use. Set custom_emulator_port of this "
+            "board in platformio.ini to a free one."
+        )
     serial = ["-serial", "null"] * options.serial_index + [
-        "-serial", f"tcp:127.0.0.1:{options.port},server=on,wait=off,nodelay=on",
+        "-serial",
+        f"tcp:127.0.0.1:{options.port},server=on,wait=off,nodelay=on",
     ]
+    quiet = ["-display", "none", "-monitor", "none"]
     log = options.folder / "qemu.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [QEMU, "-M", options.machine, "-kernel", str(options.elf),
-             "-display", "none", "-monitor", "none", *serial],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            [QEMU, "-M", options.machine, "-kernel", str(options.elf), *quiet, *serial],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     (options.folder / "qemu.pid").write_text(str(process.pid))

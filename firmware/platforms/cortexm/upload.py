@@ -69,7 +69,7 @@ def start_command(env, board) -> str:
     port = env.GetProjectOption("custom_emulator_port", "5555")
     return (
         f'"$PYTHONEXE" "{EMULATOR}" start --machine {emulator["machine"]} '
-        f'--serial-index {emulator["serial_index"]} --port {port} '
+        f"--serial-index {emulator['serial_index']} --port {port} "
         '--folder "$BUILD_DIR" $SOURCE'
     )
 
