@@ -78,8 +78,9 @@ def _layer_arrays(name: str, layer: Layer) -> str:
 
 def _layer_struct(name: str, layer: Layer) -> str:
     return (
-        f"{{{name}_weight, {name}_bias, {name}_multiplier, {name}_shift, {layer.zero_in}, "
-        f"{layer.zero_out}, {layer.minimum}, {layer.in_channels}}}"
+        f"{{PLAIN({name}_weight), PLAIN({name}_bias), PLAIN({name}_multiplier), "
+        f"PLAIN({name}_shift), {layer.zero_in}, {layer.zero_out}, {layer.minimum}, "
+        f"{layer.in_channels}}}"
     )
 
 
@@ -103,10 +104,17 @@ def weights_source(plan: Plan) -> str:
         _LICENCE + f"// weights.c: {plan.name}, generated from the int8 .tflite with SHA-256\n"
         f"// {plan.sha256}\n"
         '#include "weights.h"\n\n// clang-format off\n\n'
+        "// Kernel sets with packed weights of their own, in weights_<set>.c, leave these out.\n"
+        "#if W2S_PLAIN_WEIGHTS\n#define PLAIN(array) array\n#define PACKED 0\n\n"
     ]
     names = [f"l{i + 1}" for i in range(7)]
     for name, layer in zip([*names, "lin", "sof"], [*plan.convs, plan.lin, plan.sof], strict=True):
         parts.append(_layer_arrays(name, layer))
+    parts.append(
+        "#else\n#define PLAIN(array) 0\n"
+        "extern const w2s_packed_weights w2s_packed_weights_data;\n"
+        "#define PACKED &w2s_packed_weights_data\n#endif\n\n"
+    )
     parts.append(_array("static const uint32_t exp_table[256]", plan.exp_table))
     parts.append(
         _array(
@@ -142,6 +150,7 @@ const w2s_model w2s_model_data = {{
     .head_shift = {plan.head_shift},
     .gram_shift = {plan.gram_shift},
     .head_bias = {{{bias}}},
+    .packed = PACKED,
 }};
 
 // clang-format on

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // weights.h: wav2small-17k, generated from the int8 .tflite with SHA-256
-// 68dd0ef4112a0cebcfe903ab3cd75cd1c58ca0f6814477d727cf507c06eba000
+// f49a85569f1244ae7513c1f504f22939116fda9bbfc782784d46dd21ae0e5bfa
 #ifndef W2S_WEIGHTS_H
 #define W2S_WEIGHTS_H
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // weights.h: wav2small-72k, generated from the int8 .tflite with SHA-256
-// e6166989c88595d2197080d334f6338670c3c3276bf44f55b6a469f848bf1a91
+// 2259469b18115162ed2736538c2af5f1dbe77506d970a8efdace943139d294ad
 #ifndef W2S_WEIGHTS_H
 #define W2S_WEIGHTS_H
 

@@ -10,7 +10,18 @@
 #ifndef W2S_KERNELS_H
 #define W2S_KERNELS_H
 
+// The build chooses: it compiles one folder, and defines W2S_KERNELS_<NAME>. A set's header says
+// whether the set reads the plain int8 weights of w2s_layer (W2S_PLAIN_WEIGHTS 1) or its own
+// packed ones, w2s_model.packed (0): then the plain ones need no flash.
+#if defined(W2S_KERNELS_DSP)
+#include "dsp/dsp.h"
+#elif defined(W2S_KERNELS_COMPACT)
+#include "compact/compact.h"
+#elif defined(W2S_KERNELS_MVE)
+#include "mve/mve.h"
+#else
 #include "portable/portable.h"
+#endif
 
 struct w2s_context;
 

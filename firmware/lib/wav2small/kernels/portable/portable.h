@@ -6,6 +6,7 @@
 #define W2S_PORTABLE_H
 
 #define W2S_KERNELS_NAME "portable"
+#define W2S_PLAIN_WEIGHTS 1
 
 // The last three input rows of every convolution, a column of padding on both sides of each; the
 // pool's columns are reduced as they come, so it keeps narrow rows.
