@@ -21,7 +21,7 @@ import threading
 import time
 import tty
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
@@ -50,7 +50,7 @@ class Emulator:
     """A board in QEMU that runs `elf`. Ends with the context, with `close`, or with the process.
 
     `icount` makes every instruction take one virtual nanosecond, so that the board's ticks count
-    instructions exactly; the emulation becomes slower.
+    instructions exactly; the emulation becomes slower. `options` go to QEMU as they are.
 
     Raises W2sError when QEMU or the ELF is missing, LinkLost when QEMU does not start.
     """
@@ -62,6 +62,7 @@ class Emulator:
         *,
         link: LinkKind = LinkKind.SEMIHOSTING,
         icount: bool = False,
+        options: Sequence[str] = (),
     ) -> None:
         qemu = shutil.which(QEMU)
         if qemu is None:
@@ -74,6 +75,7 @@ class Emulator:
         command = [*_with_parent(), qemu, "-M", board.machine, "-kernel", str(elf)]
         command += ["-display", "none", "-monitor", "none"]
         command += ["-icount", "shift=0"] if icount else []
+        command += options
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as QEMU
         try:
             {
