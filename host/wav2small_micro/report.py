@@ -105,7 +105,9 @@ def integer_engines(engines: Iterable[str]) -> list[str]:
 
 def difference(reference: str, a: "Answer", engine: str, b: "Answer") -> Difference:
     """Where engine's answer `b` parts from the reference's answer `a`, if it does."""
-    places = [_first_difference(name, getattr(a, name), getattr(b, name)) for name in ("lin", "sof")]
+    places = [
+        _first_difference(name, getattr(a, name), getattr(b, name)) for name in ("lin", "sof")
+    ]
     place = _first_difference("A/D/V", a.adv_q16, b.adv_q16)
     found = [p for p in (*places, place) if p]
     return Difference(
@@ -130,7 +132,9 @@ def _first_difference(
     if not len(apart):
         return ""
     at = tuple(int(i) for i in apart[0])
-    return f"{name} differs in {len(apart)} of {a.size} values, first at {list(at)}: {a[at]}, {b[at]}"
+    return (
+        f"{name} differs in {len(apart)} of {a.size} values, first at {list(at)}: {a[at]}, {b[at]}"
+    )
 
 
 def agreements(clips: Sequence[ClipReport]) -> list[Agreement]:
@@ -167,7 +171,10 @@ def closeness(clips: Sequence[ClipReport], engines: Sequence[str]) -> list[Close
         exact = np.array([c.answers[FLOAT].adv for c in both])
         answer = np.array([c.answers[engine].adv for c in both])
         apart = np.abs(answer - exact).max(axis=1)
-        arousal, dominance, valence = (ccc(exact[:, i], answer[:, i]) for i in range(3))
+        # One clip has no spread to agree on.
+        arousal, dominance, valence = (
+            ccc(exact[:, i], answer[:, i]) if len(both) > 1 else float("nan") for i in range(3)
+        )
         found.append(
             Closeness(
                 engine,
@@ -226,7 +233,8 @@ def to_json(clips: Sequence[ClipReport], verdict: Verdict) -> dict[str, Any]:
                 "worst": c.worst,
                 "worst_clip": c.worst_clip,
                 "ccc": {
-                    name: None if np.isnan(x) else x for name, x in zip(DIMENSIONS, c.ccc, strict=True)
+                    name: None if np.isnan(x) else x
+                    for name, x in zip(DIMENSIONS, c.ccc, strict=True)
                 },
             }
             for c in verdict.close

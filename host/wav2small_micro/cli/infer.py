@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``w2s run`` and ``w2s compare``: clips through engines."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -150,8 +151,8 @@ def print_verdict(verdict: Verdict) -> None:
             (
                 c.engine,
                 str(c.clips),
-                f"[{'green' if c.worst <= WORST else 'red'}]{c.worst:.4f}[/]",
-                *(f"{x:.4f}" for x in c.ccc),
+                f"{c.worst:.4f}",
+                *("-" if math.isnan(x) else f"{x:.4f}" for x in c.ccc),
                 _mark(c.holds),
             )
             for c in verdict.close
@@ -159,7 +160,13 @@ def print_verdict(verdict: Verdict) -> None:
         title = (
             f"Against float: worst <= {WORST}, CCC >= {CONCORDANCE} from {CONCORDANCE_CLIPS} clips"
         )
-        columns = ["engine", "clips", "worst", *(f"CCC {name}" for name in DIMENSIONS), "holds"]
+        columns = [
+            "engine",
+            "clips",
+            "worst",
+            *(f"CCC {d[0].upper()}" for d in DIMENSIONS),
+            "holds",
+        ]
         out.print(table(title, columns, figures))
     if verdict.failed_clips:
         out.print(f"[red]{verdict.failed_clips} clips failed[/]")

@@ -43,12 +43,16 @@ def train(
 
 
 def convert(model: ModelOption = DEFAULT_MODEL, json: JsonOption = False) -> None:
-    """Write float.tflite, int8.tflite and the golden vectors of a model, and check them.
+    """Write float.tflite, int8.tflite, the golden vectors and the C of a model, and check them.
 
     Fails, naming the layer, when the converted files do not answer as the Keras model does.
     """
+    from wav2small_micro import codegen
+    from wav2small_micro import plan as plans
+
     folder = paths.model_dir(model)
     found = _needs_tensorflow("conversion").convert(folder)
+    codegen.generate(plans.read(folder / "int8.tflite"), folder / "c")
     if json:
         print_json({"model": str(folder)} | found)
     else:
