@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--serial-index", type=int, default=0, help="which UART is the link")
     parser.add_argument("--port", type=int, default=5555)
     parser.add_argument("--folder", type=Path, required=True, help="where qemu.pid is kept")
-    parser.add_argument("elf", type=Path, nargs="?")
+    parser.add_argument("--elf", type=Path, help="the firmware")
     options = parser.parse_args()
     if options.action == "stop":
         stop(options.folder)

@@ -16,61 +16,76 @@ EMULATOR = Path(__file__).with_name("emulator.py")
 class Programmer:
     """A tool that writes flash memory.
 
-    `command` is a template of SCons; `image` says which file it takes.
+    ``command`` is a template of SCons that takes the file ``image`` ("elf" or "bin");
+    ``select`` is added when an upload port tells one of several boards by its serial number.
     """
 
     tool: str
     package: str
     image: str
     command: str
+    select: str
 
 
 def programmers(board) -> dict:
     flash = board.get("build.flash_origin")
     return {
         "openocd": Programmer(
-            "openocd",
-            "apt-get install openocd",
-            "elf",
-            f"openocd -f {board.get('upload.openocd_config', '')} "
+            tool="openocd",
+            package="apt-get install openocd",
+            image="elf",
+            command=f"openocd -f {board.get('upload.openocd_config', '')} $UPLOAD_SELECT "
             '-c "program {$SOURCE} verify reset exit"',
+            select='-c "adapter serial $UPLOAD_PORT"',
         ),
         "stflash": Programmer(
-            "st-flash",
-            "apt-get install stlink-tools",
-            "bin",
-            f"st-flash --reset write $SOURCE {flash}",
+            tool="st-flash",
+            package="apt-get install stlink-tools",
+            image="bin",
+            command=f"st-flash $UPLOAD_SELECT --reset write $SOURCE {flash}",
+            select="--serial $UPLOAD_PORT",
         ),
         "dfu": Programmer(
-            "dfu-util",
-            "apt-get install dfu-util",
-            "bin",
-            f"dfu-util --alt 0 --dfuse-address {flash}:leave --download $SOURCE",
+            tool="dfu-util",
+            package="apt-get install dfu-util",
+            image="bin",
+            command=f"dfu-util $UPLOAD_SELECT --device 0483:df11 --alt 0 "
+            f"--dfuse-address {flash}:leave --download $SOURCE",
+            select="--serial $UPLOAD_PORT",
         ),
         "pyocd": Programmer(
-            "pyocd",
-            "pip install pyocd",
-            "elf",
-            f"pyocd flash --target {board.get('upload.pyocd_target', '')} $SOURCE",
+            tool="pyocd",
+            package="pip install pyocd",
+            image="elf",
+            command=f"pyocd flash $UPLOAD_SELECT "
+            f"--target {board.get('upload.pyocd_target', '')} $SOURCE",
+            select="--uid $UPLOAD_PORT",
         ),
     }
 
 
-def require(tool: str, package: str) -> None:
-    if shutil.which(tool) is None:
-        sys.exit(
-            f"Error: {tool} is not on the PATH ({package}). Without a board: "
-            "`pio run -t emulate` starts the same firmware in QEMU."
-        )
+def fail(message: str) -> int:
+    """An action's result: the target failed, and this is why."""
+    sys.stderr.write(f"Error: {message}\n")
+    return 1
+
+
+def check_tool(programmer: Programmer) -> int:
+    if shutil.which(programmer.tool) is not None:
+        return 0
+    return fail(
+        f"{programmer.tool} is not on the PATH ({programmer.package}). Without a board: "
+        "`pio run -t emulate` starts the same firmware in QEMU."
+    )
 
 
 def start_command(env, board) -> str:
     emulator = board.get("emulator")
-    port = env.GetProjectOption("custom_emulator_port", "5555")
+    port = env.subst("$UPLOAD_PORT") or env.GetProjectOption("custom_emulator_port", "5555")
     return (
         f'"$PYTHONEXE" "{EMULATOR}" start --machine {emulator["machine"]} '
         f"--serial-index {emulator['serial_index']} --port {port} "
-        '--folder "$BUILD_DIR" $SOURCE'
+        '--folder "$BUILD_DIR" --elf "$SOURCE"'
     )
 
 
@@ -78,13 +93,16 @@ def upload_actions(env, board, protocol: str) -> tuple:
     """(image, actions) of the target `upload`."""
     if protocol == "qemu":
         return "elf", [env.VerboseAction(start_command(env, board), "Starting $SOURCE in QEMU")]
-    choice = programmers(board).get(protocol)
-    if choice is None or protocol not in board.get("upload.protocols"):
-        known = ", ".join(board.get("upload.protocols"))
-        message = f"Error: this board has no upload protocol {protocol!r}; it has {known}."
-        return "elf", [env.VerboseAction(lambda *_, **__: sys.exit(message), "")]
-    check = env.VerboseAction(lambda *_, **__: require(choice.tool, choice.package), "")
-    return choice.image, [check, env.VerboseAction(choice.command, f"Uploading with {choice.tool}")]
+    known = board.get("upload.protocols")
+    if protocol not in known:
+        message = f"this board has no upload protocol {protocol!r}; it has {', '.join(known)}."
+        return "elf", [env.VerboseAction(lambda *_, **__: fail(message), "Choosing a programmer")]
+    choice = programmers(board)[protocol]
+    env.Replace(UPLOAD_SELECT=choice.select if env.subst("$UPLOAD_PORT") else "")
+    return choice.image, [
+        env.VerboseAction(lambda *_, **__: check_tool(choice), f"Looking for {choice.tool}"),
+        env.VerboseAction(choice.command, "Uploading $SOURCE"),
+    ]
 
 
 def add_upload_targets(env, board, elf, binary) -> None:
