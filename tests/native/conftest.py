@@ -60,10 +60,12 @@ def build_app(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
     def build(weights: Path, *options: str) -> Path:
         firmware = paths.repo_root() / "firmware"
+        library = firmware / "lib" / "wav2small"
         sources = [
             *(firmware / "src").glob("*.c"),
             *(firmware / "lib" / "link").glob("*.c"),
-            *(firmware / "lib" / "wav2small").rglob("*.c"),
+            *library.glob("*.c"),
+            *(library / "kernels" / "portable").glob("*.c"),
             Path(__file__).with_name("host_board.c"),
             weights,
         ]
