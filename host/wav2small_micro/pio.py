@@ -41,13 +41,15 @@ Progress = Callable[[str], None]
 class Board:
     """A board, as its JSON file tells it.
 
-    ``machine`` and ``serial_index`` are QEMU's: which ``-M``, and which ``-serial`` is the link.
-    ``emulator_port`` is the TCP port of ``pio run -t emulate``. Sizes are in bytes.
+    ``cpu`` is the compiler's name of the core. ``machine`` and ``serial_index`` are QEMU's: which
+    ``-M``, and which ``-serial`` is the link. ``emulator_port`` is the TCP port of
+    ``pio run -t emulate``. Sizes are in bytes.
     """
 
     env: str
     name: str
     mcu: str
+    cpu: str
     clock_hz: int
     flash_size: int
     ram_size: int
@@ -74,6 +76,7 @@ def board(env: str = DEFAULT_ENV) -> Board:
         env=env,
         name=facts["name"],
         mcu=facts["build"]["mcu"],
+        cpu=_cpu(facts["build"]["machine_flags"]),
         clock_hz=int(facts["build"]["f_cpu"].rstrip("L")),
         flash_size=facts["upload"]["maximum_size"],
         ram_size=facts["upload"]["maximum_ram_size"],
@@ -82,6 +85,16 @@ def board(env: str = DEFAULT_ENV) -> Board:
         emulator_port=int(project[section]["custom_emulator_port"]),
         protocols=tuple(facts["upload"]["protocols"]),
     )
+
+
+def _cpu(machine_flags: str) -> str:
+    """The core among the compiler's flags.
+
+    >>> _cpu("-mthumb -mcpu=cortex-m4 -mfloat-abi=hard")
+    'cortex-m4'
+    """
+    flags = (flag.removeprefix("-mcpu=") for flag in machine_flags.split() if "-mcpu=" in flag)
+    return next(flags, "")
 
 
 def _project() -> configparser.ConfigParser:
