@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Labelled emotional speech: clips of the research data with arousal, dominance, valence in 0..1.
 
-EmoTale has human ratings, 1 to 5, mapped by (x - 1) / 4. The other corpora name the emotion that was acted; it
-stands for the mean rating of its word in Russell & Mehrabian (1977), carried to the scale of the human ratings by a
-straight line fitted on the clips that have both.
+EmoTale has human ratings, 1 to 5, mapped by (x - 1) / 4. The other corpora name the emotion that
+was acted; it stands for the mean rating of its word in Russell & Mehrabian (1977), carried to the
+scale of the human ratings by a straight line fitted on the clips that have both.
 """
 
 from __future__ import annotations
@@ -34,14 +34,15 @@ NORMS_1977: dict[str, tuple[float, float, float]] = {
     "sadness": (-0.27, -0.33, -0.63),
     "surprise": (0.67, -0.13, 0.40),
 }
-"""Arousal, dominance, pleasure of emotion words, -1..1: J. A. Russell and A. Mehrabian, "Evidence for a
-three-factor theory of emotions", J. Research in Personality 11, 1977 (angry, bored, relaxed, disgusted, fearful,
-happy, sad, surprised). Neutral is the origin."""
+"""Arousal, dominance, pleasure of emotion words, -1..1: J. A. Russell and A. Mehrabian, "Evidence
+for a three-factor theory of emotions", J. Research in Personality 11, 1977 (angry, bored, relaxed,
+disgusted, fearful, happy, sad, surprised). Neutral is the origin."""
 
 
 @dataclass(frozen=True)
 class LabelledClip:
-    """One clip: ``target`` is arousal, dominance, valence in 0..1; ``human`` says that listeners rated it."""
+    """One clip: ``target`` is arousal, dominance, valence in 0..1; ``human`` says that listeners
+    rated it."""
 
     path: Path
     corpus: str
@@ -69,7 +70,8 @@ def _ratings(row: dict[str, str]) -> NDArray[np.float64] | None:
 
 
 def _mapping(rows: list[dict[str, str]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Slope and offset (3,) from the norms of 1977 to the human scale, least squares over the training clips."""
+    """Slope and offset (3,) from the norms of 1977 to the human scale, least squares over the
+    training clips."""
     rated = [
         (NORMS_1977[row["emotion"]], human)
         for row in rows

@@ -12,7 +12,8 @@ DIMENSIONS = ("arousal", "dominance", "valence")
 
 
 def ccc(first: ArrayLike, second: ArrayLike) -> float:
-    """Concordance correlation coefficient (Lin 1989) of two (N,) series; nan when both are constant.
+    """Concordance correlation coefficient (Lin 1989) of two (N,) series; nan when both are
+    constant.
 
     >>> ccc([0, 1, 2], [0, 1, 2])
     1.0
@@ -33,7 +34,8 @@ def bootstrap_ccc(
     draws: int = 2000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """95 % percentile interval of the CCC of two (N,) series, drawing whole speakers with replacement."""
+    """95 % percentile interval of the CCC of two (N,) series, drawing whole speakers with
+    replacement."""
     names = np.asarray(speakers)
     groups = [np.flatnonzero(names == name) for name in sorted(set(speakers))]
     rng = np.random.default_rng(seed)

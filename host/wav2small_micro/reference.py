@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The float64 log-mel front end of Wav2Small, the definition that every other front end is held to.
 
-Follows arXiv 2408.13920: 64-point periodic Hann, hop 32, no centre padding, power spectrum, 26 Slaney
-mel bands, ``10 log10``. A power is divided by the variance of the speech before the logarithm, either that
-of the whole utterance or a causal running one (``live``), see :func:`statistics`.
+Follows arXiv 2408.13920: 64-point periodic Hann, hop 32, no centre padding, power spectrum, 26
+Slaney mel bands, ``10 log10``. A power is divided by the variance of the speech before the
+logarithm, either that of the whole utterance or a causal running one (``live``), see
+:func:`statistics`.
 
 >>> import numpy as np
 >>> logmel(np.zeros(16000, np.int16)).shape
@@ -73,16 +74,17 @@ def mel_matrix() -> Float:
     # The last edge is 8 kHz but for rounding: bin 32 carries nothing.
     matrix[matrix < 1e-12] = 0
     matrix.flags.writeable = False
-    assert np.count_nonzero(matrix) == 59 and not matrix[:, 0].any()
+    assert np.count_nonzero(matrix) == 59
+    assert not matrix[:, 0].any()
     return matrix
 
 
-def statistics(pcm: NDArray[np.int16], norm: Norm = "utterance") -> tuple[Float, Float]:
+def statistics(pcm: NDArray[np.int16], norm: str = "utterance") -> tuple[Float, Float]:
     """Mean and variance of ``pcm / 32768`` that each frame is normalised with, (T,) each.
 
-    ``utterance``: those of the whole clip. ``live``: at hop n (32 samples) the sums of the samples and of
-    their squares enter running means with weight 1 / min(n, 2500), and frame t uses the state after its own last
-    sample, hop t + 2 counted from 1.
+    ``utterance``: those of the whole clip. ``live``: at hop n (32 samples) the sums of the samples
+    and of their squares enter running means with weight 1 / min(n, 2500), and frame t uses the
+    state after its own last sample, hop t + 2 counted from 1.
     """
     x = pcm.astype(np.float64) / 32768
     frames = frame_count(len(x))
@@ -99,11 +101,12 @@ def statistics(pcm: NDArray[np.int16], norm: Norm = "utterance") -> tuple[Float,
     return mean, np.maximum(0, square - mean * mean)
 
 
-def logmel(pcm: NDArray[np.int16], norm: Norm = "utterance") -> Float:
+def logmel(pcm: NDArray[np.int16], norm: str = "utterance") -> Float:
     """Normalised log-mel of 16 kHz mono speech.
 
-    ``pcm``: int16 (N,), N >= 64. Returns dB (T, 26), T = (N - 64) // 32 + 1, never under -100; band 0 is
-    empty and always -100. Raises :class:`W2sError` for a clip shorter than one window or an unknown ``norm``.
+    ``pcm``: int16 (N,), N >= 64. Returns dB (T, 26), T = (N - 64) // 32 + 1, never under -100; band
+    0 is empty and always -100. Raises :class:`W2sError` for a clip shorter than one window or an
+    unknown ``norm``.
     """
     if norm not in NORMS:
         raise W2sError(f"there is no normalisation '{norm}'", f"use one of: {', '.join(NORMS)}")

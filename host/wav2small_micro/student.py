@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Wav2Small 72K and 17K in Keras 3, on any Keras backend (``KERAS_BACKEND``).
 
-Both networks share a trunk of seven 3x3 convolutions with one stride-2 max-pool, then attend over time:
-``sum_t lin * softmax_t(sof)``. Activations are (batch, time, mel, channel). From arXiv 2408.13920; the 17K is the one
-released as ``audeering/wav2small``.
+Both networks share a trunk of seven 3x3 convolutions with one stride-2 max-pool, then attend over
+time: ``sum_t lin * softmax_t(sof)``. Activations are (batch, time, mel, channel). From arXiv
+2408.13920; the 17K is the one released as ``audeering/wav2small``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ LAYERS = ("l1", "l2", "l3", "pool", "l4", "l5", "l6", "l7", "lin", "sof")
 """Names of the layers whose rows the tools compare, in order."""
 
 TRAINED_PARAMETERS = {"72k": 67_395, "17k": 10_806}
-"""Convolutions, batch norm scale and shift, lin, sof and head (paper, table 1; released checkpoint)."""
+"""Convolutions, batch norm scale and shift, lin, sof and head (paper, table 1; released
+checkpoint)."""
 DFT_PARAMETERS = 2 * reference.WINDOW * reference.BINS
 MEL_PARAMETERS = reference.BINS * reference.BANDS
 
@@ -72,7 +73,8 @@ class LogMel(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("wav2small")
 class AttentionPool(keras.layers.Layer):
-    """``sum over time of lin * softmax over time of sof``: two (B, T, mel, channel) to (B, mel, channel)."""
+    """``sum over time of lin * softmax over time of sof``: two (B, T, mel, channel) to (B, mel,
+    channel)."""
 
     def call(self, lin: Any, sof: Any) -> Any:
         return ops.sum(lin * ops.softmax(sof, axis=1), axis=1)
@@ -80,7 +82,8 @@ class AttentionPool(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("wav2small")
 class SecondOrder(keras.layers.Layer):
-    """The 17K's features: X (B, 13 mel, 13 channel) to X flattened (channel, mel), then X X^T: (B, 338)."""
+    """The 17K's features: X (B, 13 mel, 13 channel) to X flattened (channel, mel), then X X^T: (B,
+    338)."""
 
     def call(self, pooled: Any) -> Any:
         x = ops.transpose(pooled, (0, 2, 1))
@@ -97,14 +100,16 @@ def _convolution(x: Any, name: str) -> Any:
 
 
 def _pool(x: Any) -> Any:
-    """3x3 max, stride 2, padding 1. ``same`` would pad the 26 bands on one side only and shift every
-    band by one; zeros are below nothing that a ReLU lets through, so they stand for minus infinity."""
+    """3x3 max, stride 2, padding 1. ``same`` would pad the 26 bands on one side only and shift
+    every band by one; zeros are below nothing that a ReLU lets through, so they stand for minus
+    infinity."""
     x = keras.layers.ZeroPadding2D(1, name="pool_pad")(x)
     return keras.layers.MaxPooling2D(3, 2, name="pool")(x)
 
 
 def build(architecture: Architecture) -> keras.Model:
-    """A new student from log-mel dB (B, T, 26), T >= 1 and free, to arousal, dominance, valence (B, 3)."""
+    """A new student from log-mel dB (B, T, 26), T >= 1 and free, to arousal, dominance, valence (B,
+    3)."""
     if architecture not in ARCHITECTURES:
         raise W2sError(
             f"there is no architecture '{architecture}'", f"use one of: {', '.join(ARCHITECTURES)}"
@@ -116,7 +121,7 @@ def build(architecture: Architecture) -> keras.Model:
         if name == "l3":
             x = _pool(x)
     if architecture == "72k":
-        # A dense layer over the 169 values of a row, written as the convolution that it is on the device.
+        # A dense layer over the 169 values of a row, as the convolution that it is on the device.
         shape = {"filters": CHANNELS**2, "kernel_size": (1, CHANNELS)}
     else:
         shape = {"filters": CHANNELS, "kernel_size": 1}
@@ -141,18 +146,20 @@ def build(architecture: Architecture) -> keras.Model:
 
 
 def from_audio(model: keras.Model) -> keras.Model:
-    """The same student (shared weights) from audio (B, N) in -1..1, normalised over the utterance."""
+    """The same student (shared weights) from audio (B, N) in -1..1, normalised over the
+    utterance."""
     audio = keras.Input((None,), name="audio")
     return keras.Model(audio, model(LogMel(name="front_end")(audio)), name=f"{model.name}_audio")
 
 
 def taps(model: keras.Model) -> keras.Model:
     """The same student with every layer of :data:`LAYERS` as outputs, a dict by name."""
-    return keras.Model(model.inputs, {name: model.get_layer(name).output for name in LAYERS})
+    return keras.Model(model.input, {name: model.get_layer(name).output for name in LAYERS})
 
 
 def split(model: keras.Model) -> keras.Model:
-    """The convolutional part alone, as it runs on the device: rows (B, T, 26, 1) to ``lin`` and ``sof``."""
+    """The convolutional part alone, as it runs on the device: rows (B, T, 26, 1) to ``lin`` and
+    ``sof``."""
     rows = keras.Input((None, reference.BANDS, 1), name="rows")
     x = rows
     for name in CONVOLUTIONS:
@@ -164,7 +171,8 @@ def split(model: keras.Model) -> keras.Model:
 
 
 def load(folder: Path, architecture: Architecture) -> keras.Model:
-    """The student kept in a model folder. Raises :class:`W2sError` when its weights are not there or do not fit."""
+    """The student kept in a model folder. Raises :class:`W2sError` when its weights are not there
+    or do not fit."""
     path = folder / "student.weights.h5"
     if not path.is_file():
         raise W2sError(f"{path} does not exist", "train the model first, or name a model folder")

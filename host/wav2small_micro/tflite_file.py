@@ -23,7 +23,8 @@ from wav2small_micro.errors import W2sError
 
 IDENTIFIER = b"TFL3"
 METADATA = "wav2small"
-"""Name of the metadata entry (UTF-8 JSON) with what the graph lacks: architecture, head, normalisation."""
+"""Name of the metadata entry (UTF-8 JSON) with what the graph lacks: architecture, head,
+normalisation."""
 
 _DTYPES: dict[int, Any] = {
     schema.TensorType.FLOAT32: np.float32,
@@ -46,8 +47,8 @@ _ACTIVATIONS = {
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor: ``scales`` and ``zero_points`` are (1,), (C,) along ``axis``, or empty when not quantised;
-    ``data`` is None for activations."""
+    """A tensor: ``scales`` and ``zero_points`` are (1,), (C,) along ``axis``, or empty when not
+    quantised; ``data`` is None for activations."""
 
     index: int
     name: str
@@ -75,8 +76,9 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Operator:
-    """An operator with the indices of its tensors. ``options`` holds, where they apply, ``padding``, ``stride``,
-    ``dilation``, ``filter`` (pairs are height, width) and ``activation``."""
+    """An operator with the indices of its tensors. ``options`` holds, where they apply,
+    ``padding``, ``stride``, ``dilation``, ``filter`` (pairs are height, width) and
+    ``activation``."""
 
     name: str
     inputs: tuple[int, ...]
@@ -194,7 +196,8 @@ def _operator(raw: Any, codes: list[Any]) -> Operator:
 
 
 def read(source: Path | str | bytes) -> TfliteFile:
-    """A .tflite from a path or from its bytes. Raises :class:`W2sError` for what is no .tflite with one subgraph."""
+    """A .tflite from a path or from its bytes. Raises :class:`W2sError` for what is no .tflite with
+    one subgraph."""
     if isinstance(source, bytes):
         content = source
     else:
@@ -222,7 +225,8 @@ def with_metadata(
 ) -> bytes:
     """The same model with exactly these metadata, the tensors in ``names`` (by index) renamed.
 
-    What a converter adds about itself (its version, a description) goes: the same weights give the same bytes.
+    What a converter adds about itself (its version, a description) goes: the same weights give the
+    same bytes.
     """
     model = _load(content)
     for index, name in (names or {}).items():
@@ -242,7 +246,9 @@ def with_metadata(
     return _pack(model)
 
 
-def with_constant(content: bytes, index: int, change: Callable[[NDArray[Any]], NDArray[Any]]) -> bytes:
+def with_constant(
+    content: bytes, index: int, change: Callable[[NDArray[Any]], NDArray[Any]]
+) -> bytes:
     """The same model with the constant tensor ``index`` replaced by ``change`` of it."""
     model = _load(content)
     data = read(content).tensors[index].data
@@ -256,8 +262,8 @@ def with_constant(content: bytes, index: int, change: Callable[[NDArray[Any]], N
 def with_frames(content: bytes, frames: int) -> bytes:
     """The same convolutional model for a clip of ``frames`` rows, T >= 1.
 
-    An interpreter without dynamic shapes (TFLM) needs the time of every activation in the file. Raises
-    :class:`W2sError` for operators that have no place in the split graph.
+    An interpreter without dynamic shapes (TFLM) needs the time of every activation in the file.
+    Raises :class:`W2sError` for operators that have no place in the split graph.
     """
     if frames < 1:
         raise W2sError(f"{frames} frames are not a clip", "give one or more")

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training of a student on labelled speech: CCC loss, random crops and gains, both normalisations.
 
-Half of the crops are normalised over themselves and half by the live rule, so that one model serves both.
+Half of the crops are normalised over themselves and half by the live rule, so that one model serves
+both.
 """
 
 from __future__ import annotations
@@ -17,12 +18,11 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from wav2small_micro import dataset, metrics, reference, student
+from wav2small_micro import dataset, metrics, native, reference, student
 from wav2small_micro.dataset import LabelledClip
 from wav2small_micro.errors import W2sError
-from wav2small_micro.reference import Norm
 
-FrontEnd = Callable[[NDArray[np.int16], Norm], NDArray[np.floating]]
+FrontEnd = Callable[[NDArray[np.int16], str], NDArray[Any]]
 """int16 (N,) and a normalisation to log-mel dB (T, 26)."""
 
 HUMAN_CORPUS = "emotale"
@@ -30,10 +30,11 @@ HUMAN_CORPUS = "emotale"
 
 @dataclass(frozen=True)
 class Recipe:
-    """What decides a training run. ``seconds`` bounds the length of the crops, ``gain_db`` their gain;
-    ``mapped_weight`` is how much a label mapped from an acted emotion counts against a human one."""
+    """What decides a training run. ``seconds`` bounds the length of the crops, ``gain_db`` their
+    gain; ``mapped_weight`` is how much a label mapped from an acted emotion counts against a human
+    one."""
 
-    steps: int = 1000
+    steps: int = 600
     batch: int = 32
     seconds: tuple[float, float] = (0.75, 2.5)
     gain_db: tuple[float, float] = (-15.0, 6.0)
@@ -44,9 +45,11 @@ class Recipe:
 
 
 class Crops(keras.utils.PyDataset):
-    """Batches of crops of one length: log-mel (B, T, 26) and (B, 4) = arousal, dominance, valence, weight.
+    """Batches of crops of one length: log-mel (B, T, 26) and (B, 4) = arousal, dominance, valence,
+    weight.
 
-    A batch depends on nothing but the seed and its number, so that a resumed run sees what an unbroken one would.
+    A batch depends on nothing but the seed and its number, so that a resumed run sees what an
+    unbroken one would.
     """
 
     def __init__(
@@ -78,19 +81,22 @@ class Crops(keras.utils.PyDataset):
         return np.array(rows, np.float32), np.array(targets, np.float32)
 
     def _draw(self, rng: np.random.Generator, length: int) -> list[LabelledClip]:
-        human = [clip for clip in self.clips if clip.human and len(clip.pcm) >= length]
-        mapped = [clip for clip in self.clips if not clip.human and len(clip.pcm) >= length]
-        humans = round(self.recipe.batch * self.recipe.human_share) if mapped else self.recipe.batch
-        if not human:
-            humans = 0
-        picked = [human[i] for i in rng.integers(len(human), size=humans)] if humans else []
-        rest = self.recipe.batch - len(picked)
-        return picked + [mapped[i] for i in rng.integers(len(mapped), size=rest)] if rest else picked
+        """Clips of at least ``length`` samples, the first ones with human labels."""
+        long_enough = [clip for clip in self.clips if len(clip.pcm) >= length]
+        pools = [[clip for clip in long_enough if clip.human is human] for human in (True, False)]
+        humans = round(self.recipe.batch * self.recipe.human_share)
+        shares = [humans, self.recipe.batch - humans]
+        return [
+            pool[i]
+            for pool, share in zip(pools, shares, strict=True)
+            for i in rng.integers(max(1, len(pool)), size=share if pool else 0)
+        ]
 
 
 @keras.saving.register_keras_serializable("wav2small")
 def ccc_loss(target: Any, predicted: Any) -> Any:
-    """1 - CCC over the batch, mean over the three dimensions; ``target`` (B, 4) ends in a weight for each row."""
+    """1 - CCC over the batch, mean over the three dimensions; ``target`` (B, 4) ends in a weight
+    for each row."""
     weight = target[:, 3:] / ops.sum(target[:, 3:])
     target = target[:, :3]
     target_mean = ops.sum(weight * target, axis=0)
@@ -118,18 +124,21 @@ def train(
     architecture: student.Architecture,
     recipe: Recipe | None = None,
     data: Path | None = None,
-    front_end: FrontEnd = reference.logmel,
+    front_end: FrontEnd = native.logmel,
     verbose: int = 2,
 ) -> dict[str, Any]:
-    """Train a student into a model folder: ``student.weights.h5``, ``training.csv``, ``model.json``.
+    """Train a student into a model folder: ``student.weights.h5``, ``training.csv``,
+    ``model.json``.
 
-    A run that was stopped is taken up where its last epoch (50 steps) ended. Returns what is written to ``model.json``.
-    Raises :class:`W2sError` when the research data are not there.
+    A run that was stopped is taken up where its last epoch (50 steps) ended. Returns what is
+    written to ``model.json``. Raises :class:`W2sError` when the research data are not there.
     """
     recipe = recipe or Recipe()
     epoch_steps = 50
     if recipe.steps % epoch_steps:
-        raise W2sError(f"{recipe.steps} steps are not whole epochs", f"give a multiple of {epoch_steps}")
+        raise W2sError(
+            f"{recipe.steps} steps are not whole epochs", f"give a multiple of {epoch_steps}"
+        )
     clips = dataset.load("train", data)
     folder.mkdir(parents=True, exist_ok=True)
     backup = folder / ".training"
@@ -170,6 +179,7 @@ def train(
             "clips": len(clips),
             "corpora": sorted({clip.corpus for clip in clips}),
             "backend": keras.backend.backend(),
+            "data": "speech for research use only: see README.md for its licences",
         },
         "agreement": agreement(model, dataset.load("dev", data, HUMAN_CORPUS), front_end),
     }
@@ -178,7 +188,7 @@ def train(
 
 
 def predict(
-    model: keras.Model, clips: list[LabelledClip], norm: Norm, front_end: FrontEnd
+    model: keras.Model, clips: list[LabelledClip], norm: str, front_end: FrontEnd
 ) -> NDArray[np.float32]:
     """Answers of a student to whole clips, (clips, 3)."""
     rows = (np.asarray(front_end(clip.pcm, norm), np.float32)[None] for clip in clips)
@@ -186,7 +196,7 @@ def predict(
 
 
 def agreement(
-    model: keras.Model, clips: list[LabelledClip], front_end: FrontEnd = reference.logmel
+    model: keras.Model, clips: list[LabelledClip], front_end: FrontEnd = native.logmel
 ) -> dict[str, Any]:
     """CCC against human ratings, with the 95 % interval over speakers, under each normalisation."""
     target = np.stack([clip.target for clip in clips])
