@@ -88,6 +88,4 @@ bool link_cobs_decoder_feed(link_cobs_decoder_t *decoder, uint8_t byte, uint8_t 
     return zero;
 }
 
-bool link_cobs_decoder_complete(const link_cobs_decoder_t *decoder) {
-    return decoder->left == 0;
-}
+bool link_cobs_decoder_complete(const link_cobs_decoder_t *decoder) { return decoder->left == 0; }

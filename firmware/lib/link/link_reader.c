@@ -123,6 +123,4 @@ void link_reader_wait(link_reader_t *reader, uint32_t ms) {
     enter(reader, false);
 }
 
-const char *link_reader_line(const link_reader_t *reader) {
-    return reader->buffer.line;
-}
+const char *link_reader_line(const link_reader_t *reader) { return reader->buffer.line; }

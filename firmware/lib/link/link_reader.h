@@ -13,8 +13,8 @@
  *                 |_|
  *                 200 ms without a byte -----------------------------> TEXT
  *
- * A line is printable ASCII ended by CR or LF. Backspace takes one character
- * back. A line that holds any other byte or is too long is dropped whole. */
+ * A line is printable ASCII ended by CR or LF. Backspace takes one character back. A line that
+ * holds any other byte or is too long is dropped whole. */
 #ifndef LINK_READER_H
 #define LINK_READER_H
 
