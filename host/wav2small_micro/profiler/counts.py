@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a firmware in QEMU under the profiler, fed live over the link, and reads what it cost."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from wav2small_micro.audio import RATE
+from wav2small_micro.emulator import Emulator, LinkKind
+from wav2small_micro.link.client import Device, Timing
+from wav2small_micro.link.messages import BLOCK_SAMPLES, Norm
+from wav2small_micro.pio import Board
+from wav2small_micro.profiler import parts, plugin
+from wav2small_micro.profiler.image import Image
+from wav2small_micro.streaming import WINDOW_SEGMENTS
+
+TIMED_CPUS = ("cortex-m4",)
+"""Cores that cycles.py was checked on; no cycles are claimed for another."""
+
+SKIPPED_BLOCKS = 25
+"""Half a second in front: start-up, and buffers that fill."""
+_EVENTS_A_SECOND = 100_000
+_PATIENCE = Timing(reply_s=60.0, stall_s=300.0)  # a repeated block would be counted too
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A profile and what the device said of its stack, in bytes."""
+
+    profile: parts.Profile
+    stack_used: int
+
+
+def measure(
+    elf: Path, board: Board, pcm: np.ndarray, *, link: LinkKind = LinkKind.SEMIHOSTING
+) -> Measurement:
+    """What a second of audio costs on a board. ``pcm``: int16 at 16 kHz.
+
+    A live session with windows, as a product would run it; the first half second is left out of
+    the figures, and so is waiting for audio. Raises W2sError for less audio than 40 ms beyond it.
+    """
+    seconds = len(pcm) // RATE + 1
+    with tempfile.TemporaryDirectory() as folder:
+        table, log = Path(folder) / "table", Path(folder) / "log"
+        parts.table(Image(elf), timed=board.cpu in TIMED_CPUS).write(table)
+        plugin.create_log(log, _EVENTS_A_SECOND * (seconds + 1))
+        stack_used = _run(elf, board, pcm, link, plugin.options(table, log))
+        return Measurement(parts.attribute(plugin.read_log(log), SKIPPED_BLOCKS), stack_used)
+
+
+def _run(elf: Path, board: Board, pcm: np.ndarray, link: LinkKind, options: list[str]) -> int:
+    whole = len(pcm) // BLOCK_SAMPLES * BLOCK_SAMPLES
+    with (
+        Emulator(elf, board, link=link, options=options) as emulator,
+        Device(emulator.transport(), timing=_PATIENCE) as device,
+    ):
+        session = device.start(norm=Norm.LIVE, window_segments=WINDOW_SEGMENTS)
+        session.send(pcm[:whole])
+        session.drain()
+        return device.counters().stack_high_water

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which part of the firmware a cost belongs to.
+
+The firmware keeps time itself: before and after each layer it reads ``board_ticks()``, and then
+stores the difference in ``w2s_context::ticks[layer]`` (charge() in wav2small.c). Both are events
+here: what ran between the last two readings of the clock before a store belongs to the layer that
+the store is for. That needs no assumption about functions, so it holds for any kernel set, however
+the compiler inlines, and two layers that share a function are told apart exactly.
+
+``w2s_push()`` (a hop of samples) and ``session_push()`` (a block of 20 ms) are events too: from a
+hop's begin to the end of its log-mel is the front end, from there to its last layer the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import pairwise
+
+import numpy as np
+
+from wav2small_micro.errors import W2sError
+from wav2small_micro.profiler import cycles
+from wav2small_micro.profiler.image import Image, Span
+from wav2small_micro.profiler.plugin import STORE_EVENT, Table
+
+LAYERS = {
+    "l1": 2,
+    "l2": 3,
+    "l3": 4,
+    "pool": 9,
+    "l4": 5,
+    "l5": 6,
+    "l6": 7,
+    "l7": 8,
+    "lin": 10,
+    "sof": 11,
+    "attention": 1,
+}
+"""Index into ``w2s_context::ticks``, in the order of the data."""
+_LOGMEL = 0
+_TICK_BYTES = 8
+
+BLOCK_SECONDS = 0.02
+_TICKS_A_BLOCK = 20  # of the millisecond interrupt
+
+
+class Scope(IntEnum):
+    """What kind of work an instruction is; the plugin keeps totals of each."""
+
+    WORK = 0
+    CLOCK = 1  # reading the clock around each layer
+    MILLISECOND = 2  # its interrupt: the emulator's is as fast as the host, so it is scaled
+    INTERRUPT = 3  # others
+
+
+class Event(IntEnum):
+    """Moments that the plugin notes."""
+
+    BLOCK = 1
+    HOP = 2
+    CLOCK = 3
+    MILLISECOND = 4
+    STORE = STORE_EVENT
+
+
+_EVENT_FUNCTIONS = {
+    Event.BLOCK: "session_push",
+    Event.HOP: "w2s_push",
+    Event.CLOCK: "board_ticks",
+    Event.MILLISECOND: "SysTick_Handler",
+}
+_SCOPE_FUNCTIONS = {
+    Scope.CLOCK: ("board_ticks", "read_clock"),
+    Scope.MILLISECOND: ("SysTick_Handler",),
+}
+_TICKS = ("app", "session", "engine", "ticks")
+_FLOW_SOURCE = "wav2small/wav2small.c"
+
+
+def table(image: Image, *, timed: bool) -> Table:
+    """What the plugin needs to know of a firmware; ``timed``: with Cortex-M4 cycles."""
+    made = Table(image.code, image.member(_TICKS[0], *_TICKS[1:]))
+    if timed:
+        _fill_cycles(image, made)
+    for span in image.functions_of(_FLOW_SOURCE):
+        made.at(span)["watched"] = 1
+    for handler in image.handlers():
+        name = image.function_at(handler)
+        made.at(image.function(name) if name else Span(handler, handler))["scope"] = Scope.INTERRUPT
+    for scope, names in _SCOPE_FUNCTIONS.items():
+        for name in names:
+            made.at(image.function(name))["scope"] = scope
+    for event, name in _EVENT_FUNCTIONS.items():
+        made.at(image.function(name))["event"][0] = event
+    return made
+
+
+def _fill_cycles(image: Image, made: Table) -> None:
+    decoder = cycles.Decoder()
+    found = {
+        instruction.address: instruction
+        for span in image.instructions()
+        for instruction in decoder.decode(image.read(span), span.begin)
+    }
+    before: cycles.Instruction | None = None
+    for address, instruction in sorted(found.items()):
+        above = before if before and before.address + before.size == address else None
+        target = found.get(instruction.target) if instruction.target is not None else None
+        wide = target is not None and target.is_across_words
+        site = made.at(Span(address, address))[0]
+        site["first"] = cycles.cost(instruction)
+        site["after"] = cycles.cost(instruction, above)
+        site["taken"] = [cycles.refill(instruction, wide, p) for p in cycles.REFILLS]
+        before = instruction
+    for handler in image.handlers():
+        made.at(Span(handler, handler))[0]["first"] += cycles.EXCEPTION
+
+
+# --- Attribution --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Instructions, and cycles for each refill of cycles.REFILLS."""
+
+    instructions: float
+    cycles: tuple[float, ...]
+
+    @classmethod
+    def of(cls, vector: np.ndarray) -> Cost:
+        """From [instructions, cycles ...]."""
+        return cls(float(vector[0]), tuple(map(float, vector[1:])))
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a stretch of audio cost, per second, and each of its blocks of 20 ms."""
+
+    parts: dict[str, Cost]
+    """Layers, ``network``, ``front_end``, ``link``, ``clock``, and all of it: ``loop``."""
+    blocks: tuple[Cost, ...]
+    """The whole loop from one block's arrival to the next."""
+
+
+def attribute(events: np.ndarray, skip: int = 0) -> Profile:
+    """The profile of a log, from block number ``skip`` to the last that is whole.
+
+    ``events``: (N,) of plugin.EVENT. Raises W2sError if the log lacks a part.
+    """
+    at = np.flatnonzero(events["kind"] == Event.BLOCK)
+    if len(at) < skip + 2:
+        raise W2sError(f"the profile has {len(at)} blocks of audio", "profile more audio")
+    events = events[at[skip] : at[-1] + 1]
+    totals = _vectors(events)
+    blocks = _blocks(events, totals)
+    seconds = len(blocks) * BLOCK_SECONDS
+    found = {name: vector / seconds for name, vector in _stages(events, totals).items()}
+    missing = [name for name in ("front_end", *LAYERS) if not found[name].any()]
+    if missing:
+        raise W2sError(
+            f"the profile saw nothing of {', '.join(missing)}",
+            "the firmware must charge() every layer: see profiler/parts.py",
+        )
+    found["clock"] = (totals[-1, Scope.CLOCK] - totals[0, Scope.CLOCK]) / seconds
+    found["loop"] = blocks.sum(axis=0) / seconds
+    found["link"] = found["loop"] - found["network"] - found["front_end"] - found["clock"]
+    return Profile({k: Cost.of(v) for k, v in found.items()}, tuple(map(Cost.of, blocks)))
+
+
+def _vectors(events: np.ndarray) -> np.ndarray:
+    """Running totals (N, scopes, 1 + refills): instructions, then cycles for each refill."""
+    totals = events["totals"]
+    timed = totals["cycles"][..., np.newaxis] + totals["refill"]
+    return np.concatenate([totals["instructions"][..., np.newaxis], timed], axis=-1).astype(float)
+
+
+def _blocks(events: np.ndarray, totals: np.ndarray) -> np.ndarray:
+    """What each block cost, (blocks, 1 + refills)."""
+    at = events["kind"] == Event.BLOCK
+    ours = totals[:, Scope.WORK] + totals[:, Scope.CLOCK] + totals[:, Scope.INTERRUPT]
+    ticks = np.count_nonzero(events["kind"] == Event.MILLISECOND)
+    ticking = totals[-1, Scope.MILLISECOND] - totals[0, Scope.MILLISECOND]
+    return np.diff(ours[at], axis=0) + _TICKS_A_BLOCK * ticking / max(ticks, 1)
+
+
+def _stages(events: np.ndarray, totals: np.ndarray) -> dict[str, np.ndarray]:
+    """Front end, network and layers, over all of the events."""
+    work = totals[:, Scope.WORK]
+    names = {index: name for name, index in LAYERS.items()}
+    found = {name: np.zeros(work.shape[1]) for name in (*LAYERS, "front_end", "network")}
+    for hop in _hops(events):
+        intervals = list(_intervals(events, hop))
+        for layer, begin, end in intervals:
+            if layer in names:
+                found[names[layer]] += work[end] - work[begin]
+        spectrum_end = next((end for layer, _, end in intervals if layer == _LOGMEL), None)
+        if spectrum_end is not None:
+            found["front_end"] += work[spectrum_end] - work[hop.begin]
+            found["network"] += work[intervals[-1][2]] - work[spectrum_end]
+    return found
+
+
+def _hops(events: np.ndarray) -> Iterable[Span]:
+    """Event numbers from a hop's begin to the next hop or block."""
+    bounds = np.flatnonzero(np.isin(events["kind"], (Event.HOP, Event.BLOCK)))
+    for begin, end in pairwise(bounds):
+        if events["kind"][begin] == Event.HOP:
+            yield Span(int(begin), int(end))
+
+
+def _intervals(events: np.ndarray, hop: Span) -> Iterator[tuple[int, int, int]]:
+    """(layer, event number of its begin, of its end) for every charge of a hop."""
+    readings: list[int] = []
+    for i in range(hop.begin, hop.end):
+        kind = events["kind"][i]
+        if kind == Event.CLOCK:
+            readings.append(i)
+        elif kind == Event.STORE and len(readings) >= 2:
+            yield int(events["offset"][i]) // _TICK_BYTES, readings[-2], readings[-1]
+            readings = []  # the other half of a 64-bit store finds nothing to charge
