@@ -3,22 +3,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pty
-import threading
 import time
 import tty
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from support.peer import WINDOW, Peer, ignore, is_block, once
 
-from wav2small_micro import streaming
 from wav2small_micro.link import messages
 from wav2small_micro.link.client import Device, Timing, clip_statistics
-from wav2small_micro.link.codec import Frame, FrameReader, encode
+from wav2small_micro.link.codec import Frame
 from wav2small_micro.link.errors import (
     AudioLost,
     DeviceError,
@@ -27,150 +25,13 @@ from wav2small_micro.link.errors import (
     LinkLost,
     WrongDevice,
 )
-from wav2small_micro.link.messages import ErrorCode, Layer, Message, Norm, ResetCause, Source
+from wav2small_micro.link.messages import ErrorCode, Layer, Norm, ResetCause
 from wav2small_micro.link.transport import DescriptorTransport, SerialTransport
 
 TIMING = Timing(reply_s=0.05, patience_s=0.6, finish_s=0.6, stall_s=0.6, reboot_s=0.6)
-WINDOW = 4
 FAULT = messages.Fault(3, 0x08001234, 0x08005678, 0x8200, 0, 0xE0000000, 0x01000000)
 PCM = np.arange(-2000, 3000, dtype=np.int16)  # 15 full blocks and a short one
 BLOCKS = 16
-
-Script = Callable[["Peer", Frame], bool]
-
-
-class Peer(threading.Thread):
-    """A device at the other end of a pty. Its answer to a clip is a checksum of what it heard.
-
-    `script` sees every frame first; when it returns True the peer leaves that frame alone.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.controller, self.terminal = pty.openpty()
-        tty.setraw(self.terminal)
-        self.url = os.ttyname(self.terminal)
-        self.script: Script = lambda peer, frame: False
-        self.seen: list[Message] = []
-        self.boots = 0
-        self.refused = self.repeated = 0
-        self._events = 0
-        self._done = threading.Event()
-        self._forget()
-
-    def _forget(self) -> None:
-        self.session = 0
-        self.start_request: messages.Start | None = None
-        self.pcm: list[bytes] = []
-
-    def run(self) -> None:
-        reader = FrameReader()
-        while not self._done.is_set():
-            with contextlib.suppress(OSError):
-                for frame in reader.feed(os.read(self.controller, 4096)):
-                    self.seen.append(frame.message)
-                    if not self.script(self, frame):
-                        self.answer(frame)
-
-    def close(self) -> None:
-        self._done.set()
-        with contextlib.suppress(OSError):
-            os.write(self.terminal, b"\0")  # wakes the read
-        self.join()
-        os.close(self.controller)
-        os.close(self.terminal)
-
-    def write(self, data: bytes) -> None:
-        os.write(self.controller, data)
-
-    def send(self, message: Message, seq: int) -> None:
-        self.write(encode(message, seq))
-
-    def event(self, message: Message) -> None:
-        self._events += 1
-        self.send(message, self._events % 256)
-
-    def reboot(self, cause: ResetCause = ResetCause.WATCHDOG) -> None:
-        self.boots += 1
-        self._forget()
-        self.write(b"wav2small ready\r\n")
-        self.event(messages.Boot(self.boots, cause))
-
-    def refuse(self, frame: Frame, error: ErrorCode, detail: int = 0) -> None:
-        self.send(messages.Error(error, frame.message.code, 0, detail), frame.seq)
-
-    def count(self, cls: type[Message]) -> int:
-        return sum(isinstance(message, cls) for message in self.seen)
-
-    def hello_reply(self, **changes: object) -> messages.HelloReply:
-        fields = {field.name: 0 for field in messages.HelloReply.wire_fields()}
-        facts = {
-            "protocol": messages.PROTOCOL_VERSION,
-            "boot_id": self.boots,
-            "audio_window": WINDOW,
-            "board": "peer",
-            "model": "wav2small-72k",
-            "model_sha256": bytes(range(32)),
-        }
-        return messages.HelloReply(**{**fields, **facts, **changes})
-
-    def answer(self, frame: Frame) -> None:
-        request = frame.message
-        if isinstance(request, messages.Hello):
-            self.send(self.hello_reply(), frame.seq)
-        elif isinstance(request, messages.Ping):
-            self.send(messages.Pong(request.data), frame.seq)
-        elif isinstance(request, messages.Counters):
-            fields = {field.name: 7 for field in messages.CountersReply.wire_fields()}
-            self.send(messages.CountersReply(**fields), frame.seq)
-        elif isinstance(request, messages.Reset):
-            self.send(messages.Ack(), frame.seq)
-            self.reboot(ResetCause.SOFTWARE)
-        elif isinstance(request, messages.Start):
-            if request.session != self.session:
-                self._forget()
-                self.session, self.start_request = request.session, request
-            self.send(messages.StartReply(self.session, len(self.pcm), WINDOW), frame.seq)
-        elif isinstance(request, messages.Stop):
-            self._forget()
-            self.send(messages.Ack(), frame.seq)
-        elif getattr(request, "session", 0) != self.session:
-            self.refuse(frame, ErrorCode.NO_SESSION, self.session)
-        elif isinstance(request, messages.Audio):
-            self.take_audio(request, frame.seq)
-        elif isinstance(request, messages.Finish):
-            self.finish(frame, request)
-
-    def take_audio(self, audio: messages.Audio, seq: int) -> None:
-        if audio.block == len(self.pcm):
-            self.pcm.append(audio.pcm)
-            self.send_rows(audio.block)
-            self.send_window(audio.block)
-        self.refused += audio.block > len(self.pcm)
-        self.repeated += audio.block < len(self.pcm) - 1
-        self.send(messages.Credit(self.session, len(self.pcm), WINDOW), seq)
-
-    def send_rows(self, block: int) -> None:
-        assert self.start_request
-        for layer in Layer:
-            if self.start_request.tap_mask >> layer & 1:
-                data = bytes([block, layer])
-                self.event(messages.Row(self.session, layer, 1, 0, block, data))
-
-    def send_window(self, block: int) -> None:
-        assert self.start_request
-        if self.start_request.window_segments and block % 5 == 4:
-            segment = block // 5
-            self.event(messages.Window(self.session, segment, segment << 16, -1, 32768, 3277))
-
-    def finish(self, frame: Frame, request: messages.Finish) -> None:
-        if request.blocks != len(self.pcm):
-            self.refuse(frame, ErrorCode.MISSING_AUDIO, len(self.pcm))
-            return
-        heard = b"".join(self.pcm)
-        rows = len(self.pcm)
-        adv = (zlib.crc32(heard) >> 1, len(heard), rows)
-        self.send(messages.Result(self.session, 0, *adv, rows, rows), frame.seq)
 
 
 def expected(pcm: np.ndarray) -> list[int]:
@@ -190,30 +51,6 @@ def peer() -> Iterator[Peer]:
 def device(peer: Peer) -> Iterator[Device]:
     with Device(SerialTransport(peer.url), timing=TIMING) as device:
         yield device
-
-
-def once(action: Callable[[Peer, Frame], None], when: Callable[[Frame], bool]) -> Script:
-    """A script that acts on the first frame that `when` picks, and leaves the rest alone."""
-    done: list[bool] = []
-
-    def script(peer: Peer, frame: Frame) -> bool:
-        if done or not when(frame):
-            return False
-        done.append(True)
-        action(peer, frame)
-        return True
-
-    return script
-
-
-def is_block(number: int) -> Callable[[Frame], bool]:
-    return lambda frame: (
-        isinstance(frame.message, messages.Audio) and (frame.message.block == number)
-    )
-
-
-def ignore(peer: Peer, frame: Frame) -> None:
-    """A frame that got lost on the way to the device."""
 
 
 # --- Requests --------------------------------------------------------------------------------
@@ -477,40 +314,6 @@ def test_lost_row_starts_the_clip_again(peer: Peer, device: Device, block: int) 
     peer.script = once(lose_row, is_block(block))
     with pytest.raises(AudioLost, match="1 rows of LIN"):
         device.run(PCM, taps=[Layer.LIN], restarts=0)
-
-
-def test_stream_yields_windows(device: Device) -> None:
-    answers = list(streaming.stream(device, streaming.chunks(PCM)))
-    assert [answer.seconds for answer in answers] == [0.5, 1.0, 1.5]
-    assert answers[1].adv.tolist() == [1.0, -1 / 65536, 0.5]
-    assert answers[0].level_db == pytest.approx(-20, abs=0.01)
-
-
-def test_stream_is_paced_as_a_microphone(device: Device) -> None:
-    begin = time.monotonic()
-    list(streaming.stream(device, streaming.paced(streaming.chunks(PCM))))
-    assert time.monotonic() - begin == pytest.approx(len(PCM) / 16000, abs=0.2)
-
-
-def test_stream_goes_on_after_a_reset(peer: Peer, device: Device) -> None:
-    peer.script = once(lambda peer, frame: peer.reboot(), is_block(7))
-    answers = list(streaming.stream(device, streaming.chunks(np.resize(PCM, 16000))))
-    assert len(answers) > 2
-    assert peer.count(messages.Start) == 2
-    seconds = [answer.seconds for answer in answers]
-    assert seconds == sorted(set(seconds))
-    assert device.run(PCM).adv_q16.tolist() == expected(PCM)
-
-
-def test_microphone_that_is_not_there(peer: Peer, device: Device) -> None:
-    def refuse(peer: Peer, frame: Frame) -> None:
-        assert isinstance(frame.message, messages.Start)
-        assert frame.message.source == Source.MICROPHONE
-        peer.refuse(frame, ErrorCode.NOT_SUPPORTED, Source.MICROPHONE)
-
-    peer.script = once(refuse, lambda frame: isinstance(frame.message, messages.Start))
-    with pytest.raises(DeviceError, match="NOT_SUPPORTED"):
-        next(streaming.listen(device))
 
 
 # --- Restarts -----------------------------------------------------------------------------------

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Live streaming against a scripted peer."""
+
+import io
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from support.peer import Peer, is_block, once
+
+from wav2small_micro import streaming
+from wav2small_micro.link import messages
+from wav2small_micro.link.client import Device, Timing
+from wav2small_micro.link.codec import Frame
+from wav2small_micro.link.errors import DeviceError, DeviceReset
+from wav2small_micro.link.messages import ErrorCode, Source
+from wav2small_micro.link.transport import SerialTransport
+
+TIMING = Timing(reply_s=0.05, patience_s=0.6, finish_s=0.6, stall_s=0.6, reboot_s=0.6)
+PCM = np.arange(-2000, 3000, dtype=np.int16)  # 15 full blocks and a short one; 5 blocks a window
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    """A device that follows a script."""
+    peer = Peer()
+    peer.start()
+    yield peer
+    peer.close()
+
+
+@pytest.fixture
+def device(peer: Peer) -> Iterator[Device]:
+    """The host's end."""
+    with Device(SerialTransport(peer.url), timing=TIMING) as device:
+        yield device
+
+
+def test_stream_yields_windows(device: Device) -> None:
+    answers = list(streaming.stream(device, streaming.chunks(PCM)))
+    assert [answer.seconds for answer in answers] == [0.5, 1.0, 1.5]
+    assert answers[1].adv.tolist() == [1.0, -1 / 65536, 0.5]
+    assert answers[0].level_db == pytest.approx(-20, abs=0.01)
+
+
+def test_stream_is_paced_as_a_microphone(device: Device) -> None:
+    begin = time.monotonic()
+    list(streaming.stream(device, streaming.paced(streaming.chunks(PCM))))
+    assert time.monotonic() - begin == pytest.approx(len(PCM) / 16000, abs=0.2)
+
+
+def test_stream_goes_on_after_a_reset(peer: Peer, device: Device) -> None:
+    peer.script = once(lambda peer, frame: peer.reboot(), is_block(7))
+    answers = list(streaming.stream(device, streaming.chunks(np.resize(PCM, 16000))))
+    assert len(answers) > 2
+    assert peer.count(messages.Start) == 2
+    seconds = [answer.seconds for answer in answers]
+    assert seconds == sorted(set(seconds))
+
+
+def test_microphone_that_is_not_there(peer: Peer, device: Device) -> None:
+    def refuse(peer: Peer, frame: Frame) -> None:
+        assert isinstance(frame.message, messages.Start)
+        assert frame.message.source == Source.MICROPHONE
+        peer.refuse(frame, ErrorCode.NOT_SUPPORTED, Source.MICROPHONE)
+
+    peer.script = once(refuse, lambda frame: isinstance(frame.message, messages.Start))
+    with pytest.raises(DeviceError, match="NOT_SUPPORTED"):
+        next(streaming.listen(device))
+
+
+def test_device_that_keeps_resetting_ends_the_stream(peer: Peer, device: Device) -> None:
+    def script(peer: Peer, frame: Frame) -> bool:
+        if is_block(3)(frame):
+            peer.reboot()
+            return True
+        return False
+
+    peer.script = script
+    with pytest.raises(DeviceReset):
+        list(streaming.stream(device, streaming.chunks(np.resize(PCM, 16000)), restarts=1))
+    assert peer.count(messages.Start) == 2
+
+
+def test_pipe_that_delivers_in_odd_pieces(peer: Peer, device: Device) -> None:
+    class OddPipe(io.RawIOBase):
+        def __init__(self, data: bytes) -> None:
+            self.left = data
+
+        def readable(self) -> bool:
+            return True
+
+        def read(self, size: int = -1) -> bytes:
+            piece, self.left = self.left[:37], self.left[37:]
+            return piece
+
+    heard = np.concatenate(list(streaming.read_pcm(OddPipe(PCM.tobytes()))))  # type: ignore[arg-type]
+    assert np.array_equal(heard, PCM)
+    source = streaming.read_pcm(io.BytesIO(PCM.tobytes()))
+    assert len(list(streaming.stream(device, source))) == 3
+    session_audio = [m.pcm for m in peer.seen if isinstance(m, messages.Audio)]
+    assert b"".join(session_audio) == PCM.tobytes()
