@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``w2s bench``: what the firmware costs per second of audio."""
+
+import json as json_module
+from collections.abc import Iterable
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from wav2small_micro import paths, pio
+from wav2small_micro.audio import RATE, read_clip
+from wav2small_micro.cli.console import JsonOption, err, out, print_json, table
+from wav2small_micro.errors import W2sError
+from wav2small_micro.profiler import bench as benches
+from wav2small_micro.profiler import counts, cycles, parts, plot
+
+
+def bench(
+    env: Annotated[
+        list[str] | None, typer.Option("--env", "-e", help="Boards; all of them if none is named.")
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="Models; all of them if none is named."),
+    ] = None,
+    kernels: Annotated[
+        list[str] | None,
+        typer.Option("--kernels", "-k", help="Kernel sets; all that the board runs by default."),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="Audio to measure over.")
+    ] = benches.SECONDS,
+    save_plot: Annotated[
+        Path | None, typer.Option("--plot", help="Also draw the layers: a PNG.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Fail where the committed record is 2 % better.")
+    ] = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="Make this the committed record.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Instructions, Cortex-M4 cycles, RAM and flash of each part, counted in QEMU.
+
+    Cycles are modelled, at zero wait states, and only of a Cortex-M4: docs/cycle-model.md.
+    """
+    pcm = _audio(seconds)
+    results = benches.merge(
+        [
+            _measure(benches.Case(board, name, kernel_set), pcm)
+            for board, name in product(env or pio.envs(), model or paths.model_names())
+            for kernel_set in kernels or benches.kernels_of(pio.board(board))
+        ]
+    )
+    if save_plot is not None:
+        plot.save(save_plot, results["rows"])
+    if record:
+        _save_record(results)
+    if json:
+        print_json(results)
+    else:
+        _print(results)
+    if check:
+        _check(results)
+
+
+def _measure(case: benches.Case, pcm: np.ndarray) -> dict[str, Any]:
+    with err.status(f"measuring {case}"):
+        return benches.run(case, pcm)
+
+
+def _audio(seconds: float) -> np.ndarray:
+    """The demo clip over and over: the blocks measured, those left out, and one that ends it."""
+    blocks = round(seconds / parts.BLOCK_SECONDS) + counts.SKIPPED_BLOCKS + 1
+    return np.resize(read_clip(paths.demo_clip()).pcm, round(blocks * parts.BLOCK_SECONDS * RATE))
+
+
+def _save_record(results: dict[str, Any]) -> None:
+    path = benches.record_path()
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json_module.dumps(results, indent=1) + "\n")
+
+
+def _check(results: dict[str, Any]) -> None:
+    worse = benches.regressions(results, benches.read_record())
+    if worse:
+        raise W2sError(
+            "slower or larger than the record:\n  " + "\n  ".join(worse),
+            "if this is meant to be, w2s bench --record",
+        )
+
+
+# --- For people ---------------------------------------------------------------------------------
+
+
+def _print(results: dict[str, Any]) -> None:
+    for firmware in results["firmware"]:
+        rows = [row for row in results["rows"] if _case(row) == _case(firmware)]
+        title = f"{firmware['model']} on {firmware['board']} ({firmware['cpu']})"
+        columns = [f"{firmware['kernels']} kernels", "M instructions", "M cycles", "MAC a cycle"]
+        out.print(table(f"{title}, per second of audio", columns, _part_rows(rows)))
+        for line in _notes(firmware, rows):
+            out.print(line, highlight=False, soft_wrap=True)
+        out.print()
+
+
+def _case(row: dict[str, Any]) -> tuple[str, ...]:
+    return row["board"], row["model"], row["kernels"]
+
+
+def _part_rows(rows: list[dict[str, Any]]) -> Iterable[tuple[str, ...]]:
+    for row in rows:
+        yield (
+            row["part"].replace("_", " "),
+            _millions(row["instructions"]),
+            _millions(row["cycles"]),
+            "" if row["macs_per_cycle"] is None else f"{row['macs_per_cycle']:.2f}",
+        )
+
+
+def _millions(value: int | None) -> str:
+    return "" if value is None else f"{value / 1e6:,.2f}"
+
+
+def _notes(firmware: dict[str, Any], rows: list[dict[str, Any]]) -> Iterable[str]:
+    yield (
+        f"RAM {firmware['ram']:,} B, flash {firmware['flash']:,} B, "
+        f"stack {firmware['stack_used']:,} of {firmware['stack']:,} B used"
+    )
+    blocks = firmware["blocks"]
+    if blocks is None:
+        yield f"No cycles: the model was not checked on a {firmware['cpu']}."
+        return
+    for row in rows:
+        if row["part"] in ("network", "loop"):
+            spread = ", ".join(f"P={p} {_millions(c)}" for p, c in row["cycles_by_refill"].items())
+            yield f"{row['part']} by branch refill: {spread} M (above: P={cycles.DEFAULT_REFILL})"
+    yield (
+        f"20 ms blocks: mean {_millions(blocks['mean_cycles'])} M cycles, "
+        f"worst of {blocks['count']} {_millions(blocks['worst_cycles'])} M"
+    )
+    for deadline in blocks["deadlines"]:
+        verdict = "in time" if deadline["met"] else "too late"
+        yield (
+            f"  at {deadline['clock_hz'] / 1e6:.0f} MHz there are "
+            f"{_millions(deadline['budget_cycles'])} M: {verdict}"
+        )

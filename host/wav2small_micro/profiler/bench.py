@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bench: what each board, model and kernel set costs per second of audio.
+
+Figures are plain dictionaries, as ``w2s bench --json`` prints them and ``benchmarks/record.json``
+keeps them: ``rows`` has a row a part, ``firmware`` one a build.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wav2small_micro import pio
+from wav2small_micro.engines.base import Model
+from wav2small_micro.errors import W2sError
+from wav2small_micro.paths import repo_root
+from wav2small_micro.plan import BANDS, MEL, Plan
+from wav2small_micro.profiler import counts, cycles, parts
+
+PARTS = (*parts.LAYERS, "network", "front_end", "clock", "link", "loop")
+CLOCKS_HZ = (168_000_000, 64_000_000)
+"""Clocks that the deadline of a block is checked at."""
+SECONDS = 2.0
+"""Audio that is measured: whole groups of rows, whatever a kernel set groups them by."""
+TOLERANCE = 0.02
+
+_FRAMES = 500
+_EXACT = (*parts.LAYERS, "network", "front_end")
+"""Parts that come out the same in every run."""
+_SIZES = ("ram", "flash")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured."""
+
+    board: str
+    model: str
+    kernels: str
+
+    def __str__(self) -> str:
+        return f"{self.board}, {self.model}, {self.kernels}"
+
+
+def kernels_of(board: pio.Board) -> tuple[str, ...]:
+    """Kernel sets that a board's core can run, the plain one first."""
+    del board
+    return ("portable",)
+
+
+def macs(plan: Plan) -> dict[str, int]:
+    """Multiply-accumulates of the direct form, per second of audio, by layer and for all."""
+    found = {}
+    for i, layer in enumerate(plan.convs):
+        bands, rows = (MEL, _FRAMES) if i < 3 else (BANDS, _FRAMES // 2)
+        found[f"l{i + 1}"] = layer.weight.size * bands * rows
+    positions = BANDS if plan.architecture == "17k" else 1
+    for name, layer in (("lin", plan.lin), ("sof", plan.sof)):
+        found[name] = layer.weight.size * positions * _FRAMES // 2
+    return {**found, "network": sum(found.values())}
+
+
+def run(case: Case, pcm: np.ndarray, progress: pio.Progress | None = None) -> dict[str, Any]:
+    """Builds a case and measures it: ``{"rows": [...], "firmware": [...]}``.
+
+    ``pcm``: int16 at 16 kHz, ``SECONDS`` of it and half a second more; what is said in it changes
+    the figures by no more than the data-dependent branches of rounding and clamping.
+    """
+    board = pio.board(case.board)
+    model = Model.load(case.model)
+    with tempfile.TemporaryDirectory() as folder:
+        # A copy: another build of the same board may be under way.
+        elf = Path(shutil.copy(build(case, progress), folder))
+        measured = counts.measure(elf, board, pcm)
+        size = pio.elf_size(elf)
+    timed = board.cpu in counts.TIMED_CPUS
+    return {
+        "rows": list(_rows(case, measured.profile, macs(model.plan), timed)),
+        "firmware": [
+            {
+                **_names(case),
+                "cpu": board.cpu,
+                **size,
+                "stack_used": measured.stack_used,
+                "blocks": _deadlines(measured.profile) if timed else None,
+            }
+        ],
+    }
+
+
+def build(case: Case, progress: pio.Progress | None = None) -> Path:
+    """The firmware of a case."""
+    return pio.build(case.board, case.model, progress=progress)
+
+
+def _names(case: Case) -> dict[str, str]:
+    return {"board": case.board, "model": case.model, "kernels": case.kernels}
+
+
+def _rows(
+    case: Case, profile: parts.Profile, macs_of: dict[str, int], timed: bool
+) -> Iterator[dict[str, Any]]:
+    for part in PARTS:
+        cost = profile.parts[part]
+        by_refill = {str(p): round(c) for p, c in zip(cycles.REFILLS, cost.cycles, strict=True)}
+        chosen = by_refill[str(cycles.DEFAULT_REFILL)] if timed else None
+        done = macs_of.get(part)
+        yield {
+            **_names(case),
+            "part": part,
+            "instructions": round(cost.instructions),
+            "cycles": chosen,
+            "cycles_by_refill": by_refill if timed else None,
+            "macs": done,
+            "macs_per_cycle": round(done / chosen, 3) if done and chosen else None,
+        }
+
+
+def _deadlines(profile: parts.Profile) -> dict[str, Any]:
+    """The 20 ms blocks: mean and worst, and whether the worst is done in time at each clock."""
+    each = [block.cycles[cycles.REFILLS.index(cycles.DEFAULT_REFILL)] for block in profile.blocks]
+    return {
+        "count": len(each),
+        "mean_cycles": round(float(np.mean(each))),
+        "worst_cycles": round(max(each)),
+        "deadlines": [
+            {
+                "clock_hz": clock,
+                "budget_cycles": round(clock * parts.BLOCK_SECONDS),
+                "met": max(each) <= clock * parts.BLOCK_SECONDS,
+            }
+            for clock in CLOCKS_HZ
+        ],
+    }
+
+
+# --- The record -----------------------------------------------------------------------------------
+
+
+def record_path() -> Path:
+    """The figures that a change is held against."""
+    return repo_root() / "benchmarks" / "record.json"
+
+
+def read_record() -> dict[str, Any]:
+    """The committed record. Raises W2sError if there is none, or if another compiler made it."""
+    path = record_path()
+    if not path.is_file():
+        raise W2sError(f"there is no record at {path}", "make one: w2s bench --record")
+    record: dict[str, Any] = json.loads(path.read_text())
+    if record["toolchain"] != toolchain():
+        raise W2sError(
+            f"the record is of arm-none-eabi-gcc {record['toolchain']}, and this is {toolchain()}",
+            "compare with the same compiler, or make a new record: w2s bench --record",
+        )
+    return record
+
+
+def toolchain() -> str:
+    """The compiler that the figures belong to: its version, as it tells it."""
+    try:
+        command = ["arm-none-eabi-gcc", "-dumpfullversion"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        raise W2sError("arm-none-eabi-gcc does not run", "make setup installs it") from None
+
+
+def merge(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Several results of :func:`run` as one, with what they were made by."""
+    return {
+        "toolchain": toolchain(),
+        "refill": cycles.DEFAULT_REFILL,
+        "rows": [row for one in found for row in one["rows"]],
+        "firmware": [build for one in found for build in one["firmware"]],
+    }
+
+
+def regressions(found: dict[str, Any], record: dict[str, Any]) -> list[str]:
+    """What became more than TOLERANCE worse than the record, one line each.
+
+    The link is left out: how many reads a block takes depends on the host. What the record does
+    not have is no regression.
+    """
+    before = dict(_figures(record))
+    return [
+        f"{', '.join(name)}: {value:,} where the record has {before[name]:,} "
+        f"({value / before[name] - 1:+.1%})"
+        for name, value in _figures(found)
+        if name in before and value > before[name] * (1 + TOLERANCE)
+    ]
+
+
+def _figures(results: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], int]]:
+    for row in results["rows"]:
+        case = (row["board"], row["model"], row["kernels"])
+        if row["part"] in _EXACT:
+            for figure in ("instructions", "cycles"):
+                if row[figure] is not None:
+                    yield (*case, row["part"], figure), row[figure]
+    for firmware in results["firmware"]:
+        case = (firmware["board"], firmware["model"], firmware["kernels"])
+        for figure in _SIZES:
+            yield (*case, figure), firmware[figure]
