@@ -29,7 +29,6 @@ from wav2small_micro.link.transport import SerialTransport, Transport
 pytestmark = pytest.mark.emulator
 
 MODEL = "wav2small-72k"
-Q16_ONE = 65536
 
 
 @pytest.fixture(scope="module")
@@ -264,10 +263,12 @@ def test_killed_emulator_is_noticed(emulator: Emulator, pcm: np.ndarray) -> None
 @pytest.mark.parametrize("end", ["leave", "exit", "sigterm", "sigkill"])
 def test_no_emulator_outlives_its_program(elf: Path, end: str) -> None:
     program = (
-        "import sys, time, os, signal, pathlib\n"
+        "import os, pathlib, signal, sys\n"
         "from wav2small_micro import pio\n"
         "from wav2small_micro.emulator import Emulator\n"
+        "from wav2small_micro.link.client import Device\n"
         "emulator = Emulator(pathlib.Path(sys.argv[1]), pio.board())\n"
+        "Device(emulator.transport()).hello()\n"
         "print(emulator.pid, flush=True)\n"
         "if sys.argv[2] == 'exit': sys.exit(3)\n"
         "if sys.argv[2] == 'sigterm': os.kill(os.getpid(), signal.SIGTERM)\n"
@@ -277,7 +278,7 @@ def test_no_emulator_outlives_its_program(elf: Path, end: str) -> None:
         [sys.executable, "-c", program, str(elf), end], stdout=subprocess.PIPE, timeout=60
     )
     deadline = time.monotonic() + 5
-    while Path(f"/proc/{int(ran.stdout)}/cmdline").exists() and time.monotonic() < deadline:
+    while _runs_qemu(int(ran.stdout)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _runs_qemu(int(ran.stdout))
 
@@ -300,5 +301,5 @@ def test_live_windows_are_those_of_the_library(
         answers = list(streaming.stream(device, streaming.chunks(heard), window_segments=2))
     assert [answer.seconds for answer in answers] == [0.5, 1.0, 1.5, 2.0][: len(answers)]
     assert len(answers) >= 3
-    windows = native.Network(model.plan).windows(heard, "live", segments=2)
-    assert np.array_equal([answer.adv_q16 for answer in answers], windows[: len(answers)])
+    expected = native.Network(model.plan).run(heard, "live", window_segments=2)
+    assert [answer.adv_q16.tolist() for answer in answers] == expected.windows.tolist()
