@@ -63,22 +63,25 @@ distclean: clean
 # extension, so it runs again when pyproject.toml or a C source changes.
 
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
+# Without build isolation: behind a proxy with its own certificate, older pips do not hand it on.
+EDITABLE = $(PIP) --no-build-isolation --editable
 INSTALLED = @mkdir -p $(STAMP) && touch $(STAMP)/base $@
 
 $(STAMP)/venv: scripts/system-tools.sh
 	PYTHON='$(PYTHON)' scripts/system-tools.sh base
 	test -x $(BIN)/python || '$(PYTHON)' -m venv $(VENV)
+	$(PIP) 'setuptools>=77' 'cffi>=1.16'
 	@mkdir -p $(STAMP) && touch $@
 
 $(STAMP)/base: $(STAMP)/venv pyproject.toml $(NATIVE)
-	$(PIP) --editable .
+	$(EDITABLE) .
 	$(INSTALLED)
 
 $(STAMP)/test: $(STAMP)/venv pyproject.toml $(NATIVE)
-	$(PIP) --editable '.[train,test]'
+	$(EDITABLE) '.[train,test]'
 	$(INSTALLED)
 
 $(STAMP)/lint: $(STAMP)/venv pyproject.toml
 	PYTHON='$(PYTHON)' scripts/system-tools.sh lint
-	$(PIP) --editable '.[lint]'
+	$(EDITABLE) '.[lint]'
 	$(INSTALLED)
