@@ -63,7 +63,7 @@ distclean: clean
 # extension, so it runs again when pyproject.toml or a C source changes.
 
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
-# Without build isolation: behind a proxy with its own certificate, older pips do not hand it on.
+# Without build isolation, which would fetch setuptools and cffi again for each of these.
 EDITABLE = $(PIP) --no-build-isolation --editable
 INSTALLED = @mkdir -p $(STAMP) && touch $(STAMP)/base $@
 
