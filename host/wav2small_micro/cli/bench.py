@@ -33,6 +33,9 @@ def bench(
     seconds: Annotated[
         float, typer.Option(min=0.1, help="Audio to measure over.")
     ] = benches.SECONDS,
+    functions: Annotated[
+        int, typer.Option(min=0, help="Also show the costliest functions, so many.")
+    ] = 0,
     save_plot: Annotated[
         Path | None, typer.Option("--plot", help="Also draw the layers: a PNG.")
     ] = None,
@@ -63,7 +66,7 @@ def bench(
     if json:
         print_json(results)
     else:
-        _print(results)
+        _print(results, functions)
     if check:
         _check(results)
 
@@ -82,7 +85,8 @@ def _audio(seconds: float) -> np.ndarray:
 def _save_record(results: dict[str, Any]) -> None:
     path = benches.record_path()
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json_module.dumps(results, indent=1) + "\n")
+    kept = {key: value for key, value in results.items() if key != "functions"}
+    path.write_text(json_module.dumps(kept, indent=1) + "\n")
 
 
 def _check(results: dict[str, Any]) -> None:
@@ -97,7 +101,7 @@ def _check(results: dict[str, Any]) -> None:
 # --- For people ---------------------------------------------------------------------------------
 
 
-def _print(results: dict[str, Any]) -> None:
+def _print(results: dict[str, Any], functions: int) -> None:
     for firmware in results["firmware"]:
         rows = [row for row in results["rows"] if _case(row) == _case(firmware)]
         title = f"{firmware['model']} on {firmware['board']} ({firmware['cpu']})"
@@ -105,6 +109,10 @@ def _print(results: dict[str, Any]) -> None:
         out.print(table(f"{title}, per second of audio", columns, _part_rows(rows)))
         for line in _notes(firmware, rows):
             out.print(line, highlight=False, soft_wrap=True)
+        if functions:
+            own = [row for row in results["functions"] if _case(row) == _case(firmware)]
+            columns = ["functions, callees left out", "M instructions", "M cycles"]
+            out.print(table("", columns, _function_rows(own[:functions])))
         out.print()
 
 
@@ -120,6 +128,11 @@ def _part_rows(rows: list[dict[str, Any]]) -> Iterable[tuple[str, ...]]:
             _millions(row["cycles"]),
             "" if row["macs_per_cycle"] is None else f"{row['macs_per_cycle']:.2f}",
         )
+
+
+def _function_rows(rows: list[dict[str, Any]]) -> Iterable[tuple[str, ...]]:
+    for row in rows:
+        yield row["function"], _millions(row["instructions"]), _millions(row["cycles"])
 
 
 def _millions(value: int | None) -> str:

@@ -2,7 +2,8 @@
 """The bench: what each board, model and kernel set costs per second of audio.
 
 Figures are plain dictionaries, as ``w2s bench --json`` prints them and ``benchmarks/record.json``
-keeps them: ``rows`` has a row a part, ``firmware`` one a build.
+keeps them: ``rows`` has a row a part, ``firmware`` one a build, ``functions`` (not in the record)
+one a function.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def macs(plan: Plan) -> dict[str, int]:
 
 
 def run(case: Case, pcm: np.ndarray, progress: pio.Progress | None = None) -> dict[str, Any]:
-    """Builds a case and measures it: ``{"rows": [...], "firmware": [...]}``.
+    """Builds a case and measures it: ``{"rows": [...], "firmware": [...], "functions": [...]}``.
 
     ``pcm``: int16 at 16 kHz, ``SECONDS`` of it and half a second more; what is said in it changes
     the figures by no more than the data-dependent branches of rounding and clamping.
@@ -93,6 +94,10 @@ def run(case: Case, pcm: np.ndarray, progress: pio.Progress | None = None) -> di
                 "blocks": _deadlines(measured.profile) if timed else None,
             }
         ],
+        "functions": [
+            {**_names(case), "function": name, **_figures(cost, timed)}
+            for name, cost in measured.functions.items()
+        ],
     }
 
 
@@ -109,19 +114,24 @@ def _rows(
     case: Case, profile: parts.Profile, macs_of: dict[str, int], timed: bool
 ) -> Iterator[dict[str, Any]]:
     for part in PARTS:
-        cost = profile.parts[part]
-        by_refill = {str(p): round(c) for p, c in zip(cycles.REFILLS, cost.cycles, strict=True)}
-        chosen = by_refill[str(cycles.DEFAULT_REFILL)] if timed else None
-        done = macs_of.get(part)
+        figures = _figures(profile.parts[part], timed)
+        done, took = macs_of.get(part), figures["cycles"]
         yield {
             **_names(case),
             "part": part,
-            "instructions": round(cost.instructions),
-            "cycles": chosen,
-            "cycles_by_refill": by_refill if timed else None,
+            **figures,
             "macs": done,
-            "macs_per_cycle": round(done / chosen, 3) if done and chosen else None,
+            "macs_per_cycle": round(done / took, 3) if done and took else None,
         }
+
+
+def _figures(cost: parts.Cost, timed: bool) -> dict[str, Any]:
+    by_refill = {str(p): round(c) for p, c in zip(cycles.REFILLS, cost.cycles, strict=True)}
+    return {
+        "instructions": round(cost.instructions),
+        "cycles": by_refill[str(cycles.DEFAULT_REFILL)] if timed else None,
+        "cycles_by_refill": by_refill if timed else None,
+    }
 
 
 def _deadlines(profile: parts.Profile) -> dict[str, Any]:
@@ -178,8 +188,7 @@ def merge(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "toolchain": toolchain(),
         "refill": cycles.DEFAULT_REFILL,
-        "rows": [row for one in found for row in one["rows"]],
-        "firmware": [build for one in found for build in one["firmware"]],
+        **{key: [row for one in found for row in one[key]] for key in found[0]},
     }
 
 
@@ -189,16 +198,16 @@ def regressions(found: dict[str, Any], record: dict[str, Any]) -> list[str]:
     The link is left out: how many reads a block takes depends on the host. What the record does
     not have is no regression.
     """
-    before = dict(_figures(record))
+    before = dict(_compared(record))
     return [
         f"{', '.join(name)}: {value:,} where the record has {before[name]:,} "
         f"({value / before[name] - 1:+.1%})"
-        for name, value in _figures(found)
+        for name, value in _compared(found)
         if name in before and value > before[name] * (1 + TOLERANCE)
     ]
 
 
-def _figures(results: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], int]]:
+def _compared(results: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], int]]:
     for row in results["rows"]:
         case = (row["board"], row["model"], row["kernels"])
         if row["part"] in _EXACT:

@@ -29,10 +29,13 @@ _PATIENCE = Timing(reply_s=60.0, stall_s=300.0)  # a repeated block would be cou
 
 @dataclass(frozen=True)
 class Measurement:
-    """A profile and what the device said of its stack, in bytes."""
+    """What a run cost, and what the device said of its stack."""
 
     profile: parts.Profile
+    functions: dict[str, parts.Cost]
+    """Per second of audio, from the reset on."""
     stack_used: int
+    """Bytes."""
 
 
 def measure(
@@ -41,15 +44,20 @@ def measure(
     """What a second of audio costs on a board. ``pcm``: int16 at 16 kHz.
 
     A live session with windows, as a product would run it; the first half second is left out of
-    the figures, and so is waiting for audio. Raises W2sError for less audio than 40 ms beyond it.
+    the profile, and so is waiting for audio. Raises W2sError for less audio than 40 ms beyond it.
     """
-    seconds = len(pcm) // RATE + 1
+    seconds = len(pcm) / RATE
+    image = Image(elf)
     with tempfile.TemporaryDirectory() as folder:
-        table, log = Path(folder) / "table", Path(folder) / "log"
-        parts.table(Image(elf), timed=board.cpu in TIMED_CPUS).write(table)
-        plugin.create_log(log, _EVENTS_A_SECOND * (seconds + 1))
-        stack_used = _run(elf, board, pcm, link, plugin.options(table, log))
-        return Measurement(parts.attribute(plugin.read_log(log), SKIPPED_BLOCKS), stack_used)
+        table = parts.table(image, timed=board.cpu in TIMED_CPUS)
+        capacity = round(_EVENTS_A_SECOND * (seconds + 1))
+        session = plugin.Session(Path(folder), table, capacity)
+        stack_used = _run(elf, board, pcm, link, session.options())
+        return Measurement(
+            parts.attribute(session.events(), SKIPPED_BLOCKS),
+            parts.functions(image, table, session.heat(), seconds),
+            stack_used,
+        )
 
 
 def _run(elf: Path, board: Board, pcm: np.ndarray, link: LinkKind, options: list[str]) -> int:

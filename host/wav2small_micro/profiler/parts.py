@@ -46,6 +46,19 @@ BLOCK_SECONDS = 0.02
 _TICKS_A_BLOCK = 20  # of the millisecond interrupt
 
 
+@dataclass(frozen=True)
+class Cost:
+    """Instructions, and cycles for each refill of cycles.REFILLS."""
+
+    instructions: float
+    cycles: tuple[float, ...]
+
+    @classmethod
+    def of(cls, vector: np.ndarray) -> Cost:
+        """From [instructions, cycles ...]."""
+        return cls(float(vector[0]), tuple(map(float, vector[1:])))
+
+
 class Scope(IntEnum):
     """What kind of work an instruction is; the plugin keeps totals of each."""
 
@@ -118,20 +131,21 @@ def _fill_cycles(image: Image, made: Table) -> None:
         made.at(Span(handler, handler))[0]["first"] += cycles.EXCEPTION
 
 
+def functions(
+    image: Image, table: Table, heat: list[np.ndarray], seconds: float
+) -> dict[str, Cost]:
+    """What each function cost itself per second, callees left out; the costliest first."""
+    found: dict[str, np.ndarray] = {}
+    for code, totals in zip(table.code, heat, strict=True):
+        vectors = _vectors(totals)
+        for i in np.flatnonzero(totals["instructions"]):
+            name = image.function_at(code.begin + 2 * int(i)) or "?"
+            found[name] = found.get(name, 0) + vectors[i]
+    costliest = sorted(found.items(), key=lambda item: -item[1][0])
+    return {name: Cost.of(vector / seconds) for name, vector in costliest}
+
+
 # --- Attribution --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Instructions, and cycles for each refill of cycles.REFILLS."""
-
-    instructions: float
-    cycles: tuple[float, ...]
-
-    @classmethod
-    def of(cls, vector: np.ndarray) -> Cost:
-        """From [instructions, cycles ...]."""
-        return cls(float(vector[0]), tuple(map(float, vector[1:])))
 
 
 @dataclass(frozen=True)
@@ -153,7 +167,7 @@ def attribute(events: np.ndarray, skip: int = 0) -> Profile:
     if len(at) < skip + 2:
         raise W2sError(f"the profile has {len(at)} blocks of audio", "profile more audio")
     events = events[at[skip] : at[-1] + 1]
-    totals = _vectors(events)
+    totals = _vectors(events["totals"])
     blocks = _blocks(events, totals)
     seconds = len(blocks) * BLOCK_SECONDS
     found = {name: vector / seconds for name, vector in _stages(events, totals).items()}
@@ -169,9 +183,8 @@ def attribute(events: np.ndarray, skip: int = 0) -> Profile:
     return Profile({k: Cost.of(v) for k, v in found.items()}, tuple(map(Cost.of, blocks)))
 
 
-def _vectors(events: np.ndarray) -> np.ndarray:
-    """Running totals (N, scopes, 1 + refills): instructions, then cycles for each refill."""
-    totals = events["totals"]
+def _vectors(totals: np.ndarray) -> np.ndarray:
+    """plugin.TOTALS (...) as (..., 1 + refills): instructions, then cycles for each refill."""
     timed = totals["cycles"][..., np.newaxis] + totals["refill"]
     return np.concatenate([totals["instructions"][..., np.newaxis], timed], axis=-1).astype(float)
 

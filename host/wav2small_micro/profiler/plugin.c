@@ -6,10 +6,11 @@
 // instruction there costs and what happens there (struct site); the plugin adds up blocks as they
 // run and notes the totals whenever an event happens. It knows nothing of Arm or of Wav2Small.
 //
-//   -plugin plugin.so,table=FILE,log=FILE
+//   -plugin plugin.so,table=FILE,log=FILE,heat=FILE
 //
-// The log is mapped memory, so that it is whole even when QEMU is killed. QEMU's distribution
-// packages ship no header: the few declarations that are needed follow qemu-plugin.h, version 1.
+// The log and the heat (what the blocks that begin at each site cost) are mapped memory, so that
+// they are whole even when QEMU is killed. QEMU's distribution packages ship no header: the few
+// declarations that are needed follow qemu-plugin.h, version 1.
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -82,6 +83,7 @@ struct log {
 /// State ///
 
 struct block {
+    struct totals *heat;
     uint64_t begin, end;
     uint32_t instructions, first, after;  // cycles, entered by a branch or from the block above
     uint8_t taken[REFILLS], scope, event;
@@ -89,19 +91,24 @@ struct block {
 
 static const uint8_t *table_bytes;
 static struct log *events;
+static struct totals *heat;  // for every site of the table, and one for code that is not in it
 static struct totals totals[SCOPES];
 static const struct block *last;
 
-static const struct site *site_at(uint64_t address) {
+// Also says the number of the site, over all ranges.
+static const struct site *site_at(uint64_t address, size_t *number) {
     static const struct site unknown;
     const struct table *table = (const void *)table_bytes;
     const uint8_t *at = table_bytes + sizeof *table;
+    *number = 0;
     for (uint32_t i = 0; i < table->ranges; i++) {
         const struct range *range = (const void *)at;
         const struct site *sites = (const void *)(at + sizeof *range);
         if (address >= range->begin && (address - range->begin) / 2 < range->halfwords) {
+            *number += (size_t)(address - range->begin) / 2;
             return &sites[(address - range->begin) / 2];
         }
+        *number += range->halfwords;
         at = (const uint8_t *)(sites + range->halfwords);
     }
     return &unknown;
@@ -119,16 +126,26 @@ static void note(uint32_t kind, uint32_t offset) {
 
 /// Callbacks ///
 
+static void add(struct totals *to, const struct block *block, bool fell) {
+    to->instructions += block->instructions;
+    to->cycles += fell ? block->after : block->first;
+}
+
+static void add_refill(struct totals *to, const struct block *block) {
+    for (int i = 0; i < REFILLS; i++) to->refill[i] += block->taken[i];
+}
+
 static void on_execution(unsigned cpu, void *data) {
     const struct block *block = data;
     (void)cpu;
     bool fell = last != NULL && last->end == block->begin;
     if (last != NULL && !fell) {
-        for (int i = 0; i < REFILLS; i++) totals[last->scope].refill[i] += last->taken[i];
+        add_refill(&totals[last->scope], last);
+        add_refill(last->heat, last);
     }
     if (block->event != NO_EVENT) note(block->event, 0);
-    totals[block->scope].instructions += block->instructions;
-    totals[block->scope].cycles += fell ? block->after : block->first;
+    add(&totals[block->scope], block, fell);
+    add(block->heat, block, fell);
     last = block;
 }
 
@@ -151,7 +168,8 @@ static void on_translation(plugin_id id, struct qemu_plugin_tb *tb) {
     for (size_t i = 0; i < count; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
         uint64_t address = qemu_plugin_insn_vaddr(insn);
-        const struct site *site = site_at(address);
+        size_t number;
+        const struct site *site = site_at(address, &number);
         block->first += i == 0 ? site->first : site->after;
         block->after += site->after;
         memcpy(block->taken, site->taken, sizeof block->taken);
@@ -159,6 +177,7 @@ static void on_translation(plugin_id id, struct qemu_plugin_tb *tb) {
         if (i == 0) {
             block->scope = site->scope;
             block->event = site->event;
+            block->heat = &heat[number];
         }
         if (site->watched) {
             qemu_plugin_register_vcpu_mem_cb(insn, on_store, CB_NO_REGS, MEM_WRITE, NULL);
@@ -184,9 +203,10 @@ EXPORT int qemu_plugin_install(plugin_id id, const void *info, int argc, char **
     for (int i = 0; i < argc; i++) {
         if (strncmp(argv[i], "table=", 6) == 0) table_bytes = map_file(argv[i] + 6, false);
         if (strncmp(argv[i], "log=", 4) == 0) events = map_file(argv[i] + 4, true);
+        if (strncmp(argv[i], "heat=", 5) == 0) heat = map_file(argv[i] + 5, true);
     }
-    if (table_bytes == NULL || events == NULL) {
-        fprintf(stderr, "plugin: needs table=FILE and log=FILE, and can map neither or one\n");
+    if (table_bytes == NULL || events == NULL || heat == NULL) {
+        fprintf(stderr, "plugin: needs table=FILE, log=FILE and heat=FILE, made beforehand\n");
         return 1;
     }
     qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);

@@ -73,23 +73,46 @@ def _words(*values: int) -> bytes:
     return np.array(values, "u4").tobytes()
 
 
-def create_log(path: Path, capacity: int) -> None:
-    """Makes room for ``capacity`` events; the file is sparse."""
-    with path.open("wb") as file:
-        file.write(np.array((0, capacity), _LOG_HEADER).tobytes())
-        file.truncate(_LOG_HEADER.itemsize + capacity * EVENT.itemsize)
+@dataclass(frozen=True)
+class Session:
+    """The files of one run of QEMU under the plugin."""
 
+    folder: Path
+    table: Table
+    capacity: int
+    """Events that the log has room for; the file is sparse."""
 
-def read_log(path: Path) -> np.ndarray:
-    """The events so far, (N,) of EVENT. Raises W2sError if there were more than it holds."""
-    header = np.fromfile(path, _LOG_HEADER, count=1)[0]
-    if header["events"] > header["capacity"]:
-        raise W2sError(
-            f"the profile has room for {header['capacity']} events and {header['events']} came",
-            "profile less audio at a time",
-        )
-    count = int(header["events"])
-    return np.fromfile(path, EVENT, count=count, offset=_LOG_HEADER.itemsize)
+    def options(self) -> list[str]:
+        """Makes the files; QEMU's options that load the plugin with them."""
+        self.table.write(self._file("table"))
+        with self._file("log").open("wb") as log:
+            log.write(np.array((0, self.capacity), _LOG_HEADER).tobytes())
+            log.truncate(_LOG_HEADER.itemsize + self.capacity * EVENT.itemsize)
+        sites = sum(map(len, self.table.sites))
+        with self._file("heat").open("wb") as heat:
+            heat.truncate((sites + 1) * TOTALS.itemsize)
+        files = ",".join(f"{name}={self._file(name)}" for name in ("table", "log", "heat"))
+        return ["-plugin", f"{library()},{files}"]
+
+    def events(self) -> np.ndarray:
+        """The events so far, (N,) of EVENT. Raises W2sError if there was no room for all."""
+        header = np.fromfile(self._file("log"), _LOG_HEADER, count=1)[0]
+        if header["events"] > self.capacity:
+            raise W2sError(
+                f"the profile has room for {self.capacity} events and {header['events']} came",
+                "profile less audio at a time",
+            )
+        count = int(header["events"])
+        return np.fromfile(self._file("log"), EVENT, count=count, offset=_LOG_HEADER.itemsize)
+
+    def heat(self) -> list[np.ndarray]:
+        """What the blocks that begin at each site cost so far, TOTALS, as Table.sites."""
+        whole = np.fromfile(self._file("heat"), TOTALS)
+        ends = np.cumsum([len(sites) for sites in self.table.sites])
+        return np.split(whole, ends)[:-1]
+
+    def _file(self, name: str) -> Path:
+        return self.folder / name
 
 
 def library() -> Path:
@@ -112,8 +135,3 @@ def library() -> Path:
         raise W2sError(f"the profiler's plugin does not compile:\n{result.stderr}", "")
     fresh.replace(made)
     return made
-
-
-def options(table: Path, log: Path) -> list[str]:
-    """QEMU's options that load the plugin."""
-    return ["-plugin", f"{library()},table={table},log={log}"]
