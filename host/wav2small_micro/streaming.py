@@ -24,6 +24,7 @@ RATE = 16000
 SEGMENT_SECONDS = 0.5
 WINDOW_SEGMENTS = 4  # two seconds
 _FULL_SCALE = 32768
+_POLL_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,9 @@ def stream(
             session.send(chunk)
             sent += len(chunk)
             yield from _windows(session, origin, sent)
+        except GeneratorExit:
+            session.stop()
+            raise
         except (DeviceReset, AudioLost):
             if not restarts:
                 raise
@@ -117,10 +121,12 @@ def listen(
     begin = time.monotonic()
     try:
         while seconds is None or time.monotonic() - begin < seconds:
-            session.poll(0.1)
+            session.poll(_POLL_S)
             yield from _windows(session, 0, 0)
-    finally:
+    except GeneratorExit:
         session.stop()
+        raise
+    session.stop()
 
 
 def _start(device: Device, window_segments: int) -> Session:

@@ -254,6 +254,45 @@ def test_device_that_takes_no_audio(peer: Peer, device: Device) -> None:
         device.run(PCM, restarts=0)
 
 
+def test_shut_window_is_probed(peer: Peer, device: Device) -> None:
+    """The device takes a block, shuts its window, and the message that opens it is lost."""
+
+    def shut(peer: Peer, frame: Frame) -> None:
+        assert isinstance(frame.message, messages.Audio)
+        peer.pcm.append(frame.message.pcm)
+        peer.send(messages.Credit(peer.session, len(peer.pcm), 0), frame.seq)
+
+    def script(peer: Peer, frame: Frame) -> bool:
+        if is_block(5)(frame) and len(peer.pcm) == 5:
+            shut(peer, frame)
+            return True
+        return isinstance(frame.message, messages.Audio) and (
+            5 < len(peer.pcm) < 7 and peer.count(messages.Audio) < 10
+        )
+
+    peer.script = script
+    assert device.run(PCM).adv_q16.tolist() == expected(PCM)
+
+
+def test_caller_that_pauses_is_not_the_device_that_stalls(peer: Peer, device: Device) -> None:
+    session = device.start(norm=Norm.LIVE)
+    session.send(PCM[:640])
+    time.sleep(TIMING.stall_s + 0.1)
+    peer.script = once(ignore, is_block(2))
+    session.send(PCM[640:])
+    assert session.finish().adv_q16.tolist() == expected(PCM)
+    assert session.resent_blocks <= WINDOW
+
+
+def test_credits_that_wait_for_a_slow_caller_are_not_late(peer: Peer, device: Device) -> None:
+    session = device.start(norm=Norm.LIVE)
+    for start in range(0, len(PCM), 640):
+        session.send(PCM[start : start + 640])
+        time.sleep(2 * TIMING.reply_s)
+    session.finish()
+    assert session.resent_blocks == 0
+
+
 def test_refusal_is_an_error_with_a_hint(peer: Peer, device: Device) -> None:
     peer.script = once(
         lambda peer, frame: peer.refuse(frame, ErrorCode.NOT_SUPPORTED, 2),

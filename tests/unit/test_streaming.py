@@ -50,6 +50,14 @@ def test_stream_is_paced_as_a_microphone(device: Device) -> None:
     assert time.monotonic() - begin == pytest.approx(len(PCM) / 16000, abs=0.2)
 
 
+def test_stream_that_is_left_early_ends_its_session(peer: Peer, device: Device) -> None:
+    answers = streaming.stream(device, streaming.chunks(PCM))
+    assert next(answers).seconds == 0.5
+    answers.close()
+    assert peer.count(messages.Stop) == 1
+    assert peer.session == 0
+
+
 def test_stream_goes_on_after_a_reset(peer: Peer, device: Device) -> None:
     peer.script = once(lambda peer, frame: peer.reboot(), is_block(7))
     answers = list(streaming.stream(device, streaming.chunks(np.resize(PCM, 16000))))

@@ -10,14 +10,14 @@
 
 /// Constants ///
 
-#define LINK_PROTOCOL_VERSION 1u          /**< HELLO with another one is refused */
-#define LINK_MAX_PAYLOAD      1024u       /**< bytes */
-#define LINK_BLOCK_SAMPLES    320u        /**< samples in a full AUDIO, 20 ms */
-#define LINK_NAME_SIZE        24u         /**< bytes of a name, padded with zeros */
-#define LINK_SHA256_SIZE      32u         /**< bytes */
-#define LINK_FRAME_SILENCE_MS 200u        /**< within a frame, then text again */
-#define LINK_LOGMEL_PER_DB    128u        /**< scale of a log-mel tap */
-#define LINK_RESET_MAGIC      0x52455345u /**< guards RESET */
+#define LINK_PROTOCOL_VERSION 1u     /**< HELLO with another one is refused */
+#define LINK_MAX_PAYLOAD 1024u       /**< bytes */
+#define LINK_BLOCK_SAMPLES 320u      /**< samples in a full AUDIO, 20 ms */
+#define LINK_NAME_SIZE 24u           /**< bytes of a name, padded with zeros */
+#define LINK_SHA256_SIZE 32u         /**< bytes */
+#define LINK_FRAME_SILENCE_MS 200u   /**< within a frame, then text again */
+#define LINK_LOGMEL_PER_DB 128u      /**< scale of a log-mel tap */
+#define LINK_RESET_MAGIC 0x52455345u /**< guards RESET */
 
 /// Message codes ///
 

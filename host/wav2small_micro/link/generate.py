@@ -56,9 +56,8 @@ def header() -> str:
         "/// Constants ///",
         "",
     ]
-    width = max(len(name) for name, _, _ in _CONSTANTS)
     lines += _commented(
-        (f"#define {name:{width}} {_c_number(value)}", doc) for name, value, doc in _CONSTANTS
+        (f"#define {name} {_c_number(value)}", doc) for name, value, doc in _CONSTANTS
     )
     lines += ["", "/// Message codes ///", "", "enum link_type {"]
     lines += [f"    LINK_{m.wire_name()} = 0x{m.code:02X}," for m in MESSAGES]

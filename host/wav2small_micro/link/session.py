@@ -47,10 +47,10 @@ class Session:
         self._device = device
         self._sender = AudioSender(next_block, window)
         self._pending = b""  # samples that do not fill a block yet
-        self._taps: dict[Layer, list[np.ndarray]] = {layer: [] for layer in sorted(taps)}
+        self._taps: dict[int, list[np.ndarray]] = {layer: [] for layer in sorted(taps)}
         self._timeout = device.timing.reply_s
         self._progress = time.monotonic()
-        self._waiting_since = self._progress  # of the oldest block in flight
+        self._waiting_since = self._progress  # or since the sender went back
 
     @property
     def resent_blocks(self) -> int:
@@ -66,17 +66,16 @@ class Session:
         size = 2 * messages.BLOCK_SAMPLES
         whole = len(data) // size * size
         for start in range(0, whole, size):
-            self._sender.push(data[start : start + size])
+            self._push(data[start : start + size])
         self._pending = data[whole:]
-        self._flush(until=lambda: not self._sender.unsent)
+        self._advance(until=lambda: not self._sender.unsent)
 
     def poll(self, timeout: float) -> None:
         """Takes what comes within `timeout` seconds: windows, rows, credits."""
         deadline = time.monotonic() + timeout
-        while True:
+        self._send_due()
+        while self._device.pump(deadline - time.monotonic()):
             self._send_due()
-            if not self._device.pump(deadline - time.monotonic()):
-                return
 
     def drain(self) -> None:
         """Sends the samples that do not fill a block, and waits until the device has taken all.
@@ -84,9 +83,9 @@ class Session:
         Nothing may be sent afterwards: only the last block of a session may be short.
         """
         if self._pending:
-            self._sender.push(self._pending)
+            self._push(self._pending)
             self._pending = b""
-        self._flush(until=lambda: not self._sender.unacknowledged)
+        self._advance(until=lambda: not self._sender.unacknowledged)
 
     def finish(self) -> SessionAnswer:
         """Ends the audio and waits for the answer and for every tapped row."""
@@ -102,7 +101,7 @@ class Session:
             np.array([result.arousal, result.dominance, result.valence], np.int32),
             result.frames,
             result.rows,
-            {layer: self._rows(layer, result) for layer in self._taps},
+            {Layer(layer): self._rows(Layer(layer), result) for layer in self._taps},
         )
 
     def stop(self) -> None:
@@ -120,7 +119,7 @@ class Session:
 
     def on_row(self, row: messages.Row) -> None:
         """Takes a row of this session. Raises AudioLost when rows before it are missing."""
-        rows = self._taps.get(Layer(row.layer)) if row.layer in set(Layer) else None
+        rows = self._taps.get(row.layer)
         if rows is None or row.row < len(rows):
             return
         if row.row > len(rows):
@@ -136,24 +135,25 @@ class Session:
 
     # --- Sending -----------------------------------------------------------------------------
 
-    def _flush(self, until: Callable[[], bool]) -> None:
-        while True:
-            self._send_due()
-            if until():
-                # Take what is there already, so that rows and windows do not pile up.
-                while self._device.pump(0.0):
-                    pass
-                self._send_due()
-                return
+    def _push(self, block: bytes) -> None:
+        if not self._sender.unacknowledged:
+            # Whatever the caller did since the last block, the device did not keep us waiting.
+            self._progress = self._waiting_since = time.monotonic()
+        self._sender.push(block)
+
+    def _advance(self, until: Callable[[], bool]) -> None:
+        """Sends, and takes what comes, until `until` holds."""
+        self._send_due()
+        while not until():
             self._device.pump(self._timeout)
+            self._send_due()
 
     def _send_due(self) -> None:
+        """Sends what the window allows, again from the block that the device wants if need be."""
+        while self._device.pump(0.0):
+            pass  # a credit that waits here is not late
         now = time.monotonic()
-        if not self._sender.in_flight:
-            self._waiting_since = now
-            if not self._sender.unsent:
-                self._progress = now
-        elif now - self._waiting_since >= self._timeout:
+        if self._sender.unacknowledged and now - self._waiting_since >= self._timeout:
             self._check_stall(now)
             self._sender.go_back()
             self._waiting_since = now
