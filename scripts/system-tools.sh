@@ -22,7 +22,7 @@ have() { command -v "$1"; }
 
 c_headers() { echo '#include <stdint.h>' | gcc -E -; }
 
-newlib() { [ "$(arm-none-eabi-gcc -print-file-name=nano.specs)" != nano.specs ]; }
+newlib() { [ -f "$(arm-none-eabi-gcc -print-file-name=nano.specs)" ]; }
 
 python_with() { "$python" -c "$1"; }
 
