@@ -21,7 +21,7 @@ from itertools import pairwise
 import numpy as np
 
 from wav2small_micro.errors import W2sError
-from wav2small_micro.profiler import cycles
+from wav2small_micro.profiler import timing
 from wav2small_micro.profiler.image import Image, Span
 from wav2small_micro.profiler.plugin import STORE_EVENT, Table
 
@@ -96,7 +96,7 @@ def table(image: Image, *, timed: bool) -> Table:
     """What the plugin needs to know of a firmware; ``timed``: with Cortex-M4 cycles."""
     made = Table(image.code, image.member(_TICKS[0], *_TICKS[1:]))
     if timed:
-        _fill_cycles(image, made)
+        timing.fill(made, image)
     for span in image.functions_of(_FLOW_SOURCE):
         made.at(span)["watched"] = 1
     for handler in image.handlers():
@@ -110,37 +110,16 @@ def table(image: Image, *, timed: bool) -> Table:
     return made
 
 
-def _fill_cycles(image: Image, made: Table) -> None:
-    decoder = cycles.Decoder()
-    found = {
-        instruction.address: instruction
-        for span in image.instructions()
-        for instruction in decoder.decode(image.read(span), span.begin)
-    }
-    before: cycles.Instruction | None = None
-    for address, instruction in sorted(found.items()):
-        above = before if before and before.address + before.size == address else None
-        target = found.get(instruction.target) if instruction.target is not None else None
-        wide = target is not None and target.is_across_words
-        site = made.at(Span(address, address))[0]
-        site["first"] = cycles.cost(instruction)
-        site["after"] = cycles.cost(instruction, above)
-        site["taken"] = [cycles.refill(instruction, wide, p) for p in cycles.REFILLS]
-        before = instruction
-    for handler in image.handlers():
-        made.at(Span(handler, handler))[0]["first"] += cycles.EXCEPTION
-
-
 def functions(
     image: Image, table: Table, heat: list[np.ndarray], seconds: float
 ) -> dict[str, Cost]:
     """What each function cost itself per second, callees left out; the costliest first."""
     found: dict[str, np.ndarray] = {}
     for code, totals in zip(table.code, heat, strict=True):
-        vectors = _vectors(totals)
+        costs = vectors(totals)
         for i in np.flatnonzero(totals["instructions"]):
             name = image.function_at(code.begin + 2 * int(i)) or "?"
-            found[name] = found.get(name, 0) + vectors[i]
+            found[name] = found.get(name, 0) + costs[i]
     costliest = sorted(found.items(), key=lambda item: -item[1][0])
     return {name: Cost.of(vector / seconds) for name, vector in costliest}
 
@@ -167,7 +146,7 @@ def attribute(events: np.ndarray, skip: int = 0) -> Profile:
     if len(at) < skip + 2:
         raise W2sError(f"the profile has {len(at)} blocks of audio", "profile more audio")
     events = events[at[skip] : at[-1] + 1]
-    totals = _vectors(events["totals"])
+    totals = vectors(events["totals"])
     blocks = _blocks(events, totals)
     seconds = len(blocks) * BLOCK_SECONDS
     found = {name: vector / seconds for name, vector in _stages(events, totals).items()}
@@ -183,7 +162,7 @@ def attribute(events: np.ndarray, skip: int = 0) -> Profile:
     return Profile({k: Cost.of(v) for k, v in found.items()}, tuple(map(Cost.of, blocks)))
 
 
-def _vectors(totals: np.ndarray) -> np.ndarray:
+def vectors(totals: np.ndarray) -> np.ndarray:
     """plugin.TOTALS (...) as (..., 1 + refills): instructions, then cycles for each refill."""
     timed = totals["cycles"][..., np.newaxis] + totals["refill"]
     return np.concatenate([totals["instructions"][..., np.newaxis], timed], axis=-1).astype(float)

@@ -38,6 +38,7 @@ extern void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *,
 extern void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *,
                                              void (*)(unsigned, uint32_t, uint64_t, void *),
                                              int flags, int access, void *);
+extern bool qemu_plugin_mem_is_store(uint32_t info);
 extern size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
 extern struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t);
 extern uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *);
@@ -151,7 +152,8 @@ static void on_execution(unsigned cpu, void *data) {
 
 static void on_store(unsigned cpu, uint32_t info, uint64_t address, void *data) {
     const struct table *table = (const void *)table_bytes;
-    (void)cpu, (void)info, (void)data;
+    (void)cpu, (void)data;
+    if (!qemu_plugin_mem_is_store(info)) return;  // QEMU 7.2 reports loads too
     if (address >= table->window_begin && address < table->window_end) {
         note(STORE_EVENT, (uint32_t)(address - table->window_begin));
     }
