@@ -11,11 +11,10 @@ import numpy as np
 import typer
 
 from wav2small_micro import paths, pio
-from wav2small_micro.audio import RATE, read_clip
 from wav2small_micro.cli.console import JsonOption, err, out, print_json, table
 from wav2small_micro.errors import W2sError
 from wav2small_micro.profiler import bench as benches
-from wav2small_micro.profiler import counts, cycles, parts, plot
+from wav2small_micro.profiler import cycles, plot
 
 
 def bench(
@@ -51,7 +50,7 @@ def bench(
 
     Cycles are modelled, at zero wait states, and only of a Cortex-M4: docs/cycle-model.md.
     """
-    pcm = _audio(seconds)
+    pcm = benches.audio(seconds)
     results = benches.merge(
         [
             _measure(benches.Case(board, name, kernel_set), pcm)
@@ -74,12 +73,6 @@ def bench(
 def _measure(case: benches.Case, pcm: np.ndarray) -> dict[str, Any]:
     with err.status(f"measuring {case}"):
         return benches.run(case, pcm)
-
-
-def _audio(seconds: float) -> np.ndarray:
-    """The demo clip over and over: the blocks measured, those left out, and one that ends it."""
-    blocks = round(seconds / parts.BLOCK_SECONDS) + counts.SKIPPED_BLOCKS + 1
-    return np.resize(read_clip(paths.demo_clip()).pcm, round(blocks * parts.BLOCK_SECONDS * RATE))
 
 
 def _save_record(results: dict[str, Any]) -> None:

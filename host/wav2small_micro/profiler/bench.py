@@ -19,9 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from wav2small_micro import pio
+from wav2small_micro import paths, pio
+from wav2small_micro.audio import read_clip
 from wav2small_micro.engines.base import Model
 from wav2small_micro.errors import W2sError
+from wav2small_micro.link.messages import BLOCK_SAMPLES
 from wav2small_micro.paths import repo_root
 from wav2small_micro.plan import BANDS, MEL, Plan
 from wav2small_micro.profiler import counts, cycles, parts
@@ -69,11 +71,20 @@ def macs(plan: Plan) -> dict[str, int]:
     return {**found, "network": sum(found.values())}
 
 
+def audio(seconds: float = SECONDS) -> np.ndarray:
+    """What the bench plays: the demo clip over and over, int16 at 16 kHz.
+
+    ``seconds`` of it are measured; beyond them it has what is skipped, and a block that ends it.
+    """
+    blocks = round(seconds / parts.BLOCK_SECONDS) + counts.SKIPPED_BLOCKS + 1
+    return np.resize(read_clip(paths.demo_clip()).pcm, blocks * BLOCK_SAMPLES)
+
+
 def run(case: Case, pcm: np.ndarray, progress: pio.Progress | None = None) -> dict[str, Any]:
     """Builds a case and measures it: ``{"rows": [...], "firmware": [...], "functions": [...]}``.
 
-    ``pcm``: int16 at 16 kHz, ``SECONDS`` of it and half a second more; what is said in it changes
-    the figures by no more than the data-dependent branches of rounding and clamping.
+    ``pcm``: of :func:`audio`, or other int16 samples at 16 kHz; what is said in it matters no more
+    than the branches of rounding and clamping do.
     """
     board = pio.board(case.board)
     model = Model.load(case.model)
