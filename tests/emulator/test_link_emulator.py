@@ -17,14 +17,14 @@ from wav2small_micro import native, pio, streaming
 from wav2small_micro.audio import Clip
 from wav2small_micro.emulator import Emulator, LinkKind
 from wav2small_micro.engines.base import Answer, Model
-from wav2small_micro.engines.device import EmulatorEngine
+from wav2small_micro.engines.device import BoardEngine, EmulatorEngine
 from wav2small_micro.engines.native import NativeEngine
 from wav2small_micro.link import messages
 from wav2small_micro.link.client import Device, Timing, clip_statistics
 from wav2small_micro.link.codec import encode
 from wav2small_micro.link.errors import DeviceReset, LinkLost, WrongDevice
 from wav2small_micro.link.messages import BLOCK_SAMPLES, Layer, Norm
-from wav2small_micro.link.transport import SerialTransport, Transport
+from wav2small_micro.link.transport import Transport
 
 pytestmark = pytest.mark.emulator
 
@@ -138,6 +138,16 @@ def test_every_transport_carries_clips_without_loss(
     assert counters["blocks_accepted"] == 2 * -(-len(pcm) // BLOCK_SAMPLES)
 
 
+def test_board_engine_over_a_serial_port(
+    elf: Path, model: Model, pcm: np.ndarray, expected: Answer
+) -> None:
+    """The emulator's pty stands for the port of a board."""
+    with Emulator(elf, pio.board(), link=LinkKind.PTY) as emulator:
+        emulator.transport().close()
+        with closing(BoardEngine(model, port=emulator.url)) as engine:
+            assert_same(engine.run(pcm, rows=True), expected)
+
+
 def test_instructions_are_counted_the_same_every_time(model: Model, pcm: np.ndarray) -> None:
     """To the resolution of the board's ticks, of which each row of each layer reads two."""
     with closing(EmulatorEngine(model, env="mps2_an386", icount=True)) as engine:
@@ -240,13 +250,6 @@ def test_firmware_with_another_model_is_refused(uart: Emulator, pcm: np.ndarray)
         pytest.raises(WrongDevice, match=f"the device runs {MODEL}"),
     ):
         device.run(pcm)
-
-
-def test_pty_can_be_opened_by_any_terminal_program(elf: Path) -> None:
-    with Emulator(elf, pio.board(), link=LinkKind.PTY) as emulator:
-        emulator.transport().close()
-        with Device(SerialTransport(emulator.url)) as device:
-            assert device.hello().board == pio.DEFAULT_ENV
 
 
 # --- The emulator's life -------------------------------------------------------------------------

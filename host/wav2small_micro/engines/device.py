@@ -88,6 +88,9 @@ class EmulatorEngine(_DeviceEngine):
         elf: Path | None = None,
         on_text: Callable[[str], None] | None = None,
     ) -> None:
+        kinds = [kind.value for kind in LinkKind]
+        if transport not in kinds:
+            raise W2sError(f"there is no transport {transport!r}", f"use one of {', '.join(kinds)}")
         board = pio.board(env)
         self.emulator = Emulator(
             elf or pio.build(env, model.folder), board, link=LinkKind(transport), icount=icount
