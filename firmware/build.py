@@ -3,7 +3,8 @@
 
 The application in firmware/src is PlatformIO's own business, and the board's code the platform's
 (firmware/platforms/cortexm). The model is `custom_model` of platformio.ini, or W2S_MODEL: the
-name of a folder in models/, or a path.
+name of a folder in models/, or a path. The kernel set is the board's `build.kernels`, or
+W2S_KERNELS: a folder of firmware/lib/wav2small/kernels.
 """
 
 import os
@@ -13,7 +14,6 @@ from pathlib import Path
 Import("env")  # noqa: F821  (given by SCons)
 
 ROOT = Path(env.subst("$PROJECT_DIR"))  # noqa: F821
-LIBRARIES = ("wav2small", "link")
 
 
 def find_model(name: str) -> Path:
@@ -27,10 +27,19 @@ def find_model(name: str) -> Path:
     return folder
 
 
-def add(env, name: str, folder: Path) -> None:
-    """Compiles every source file below `folder`, and puts its headers on the include path."""
+def find_kernels(name: str) -> str:
+    """The kernel set `name`. Stops the build if there is none."""
+    folder = ROOT / "firmware" / "lib" / "wav2small" / "kernels"
+    there = sorted(f.name for f in folder.iterdir() if f.is_dir())
+    if name not in there:
+        sys.exit(f"Error: no kernel set {name!r}. There: {', '.join(there)}.")
+    return name
+
+
+def add(env, name: str, folder: Path, sources: str = "+<*>") -> None:
+    """Compiles the source files below `folder`, and puts its headers on the include path."""
     env.Append(CPPPATH=[str(folder)])
-    env.BuildSources(os.path.join("$BUILD_DIR", name), str(folder))
+    env.BuildSources(os.path.join("$BUILD_DIR", name), str(folder), src_filter=sources)
 
 
 def optimise_kernels(env, node):
@@ -38,9 +47,18 @@ def optimise_kernels(env, node):
     return env.Object(node, OPTIMISATION="-O3")
 
 
+kernels = find_kernels(
+    os.environ.get("W2S_KERNELS") or env.BoardConfig().get("build.kernels", "portable")  # noqa: F821
+)
+env.Append(CPPDEFINES=[f"W2S_KERNELS_{kernels.upper()}"])  # noqa: F821
 env.AddBuildMiddleware(optimise_kernels, "*/kernels/*.c")  # noqa: F821
-for library in LIBRARIES:
-    add(env, library, ROOT / "firmware" / "lib" / library)  # noqa: F821
+add(env, "link", ROOT / "firmware" / "lib" / "link")  # noqa: F821
+add(
+    env,  # noqa: F821
+    "wav2small",
+    ROOT / "firmware" / "lib" / "wav2small",
+    f"+<*> -<kernels/*> +<kernels/{kernels}/*>",
+)
 
 model = os.environ.get("W2S_MODEL") or env.GetProjectOption("custom_model")  # noqa: F821
 model_folder = find_model(model)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from wav2small_micro import reference
+from wav2small_micro.packing import dsp
 from wav2small_micro.plan import Layer, Plan
 
 MEL_WEIGHT_BITS = 22
@@ -159,6 +160,59 @@ const w2s_model w2s_model_data = {{
     return "".join(parts)
 
 
+def dsp_source(plan: Plan) -> str:
+    """``weights_dsp.c``: the same weights, packed for the DSP kernels.
+
+    A model that the set cannot run gives a file that says so to whoever builds with it.
+    """
+    head = (
+        _LICENCE + f"// weights_dsp.c: {plan.name}, packed for kernels/dsp, from the .tflite\n"
+        f"// {plan.sha256}\n"
+        '#include "weights.h"\n\n// clang-format off\n\n#ifdef W2S_KERNELS_DSP\n\n'
+    )
+    tail = "\n#endif\n\n// clang-format on\n"
+    try:
+        packed = dsp.pack(plan)
+    except dsp.DoesNotFitError as error:
+        return f'{head}#error "{plan.name}: {error}: build with W2S_KERNELS=portable"\n{tail}'
+    parts = [head, *(f"// On the direct kernel, {note}.\n" for note in packed.notes)]
+
+    def words(name: str, values: Iterable[int]) -> None:
+        values = list(values)
+        parts.append(_array(f"static const uint32_t {name}[{len(values)}]", values))
+
+    words("first", packed.first)
+    convs = []
+    for i, layer in enumerate(plan.convs[1:]):
+        name, winograd, direct = f"l{i + 2}", packed.convs[i], packed.directs[i]
+        if winograd is not None:
+            words(f"{name}_winograd", winograd)
+            convs.append(f"{{.winograd = {name}_winograd}}")
+            continue
+        assert direct is not None
+        parts.append(_array(f"static const int16_t {name}_direct[{direct.size}]", direct.ravel()))
+        parts.append(_array(f"static const int32_t {name}_bias[13]", packed.biases[i]))
+        parts.append(_array(f"static const int32_t {name}_multiplier[13]", layer.multiplier))
+        parts.append(_array(f"static const int8_t {name}_shift[13]", layer.shift))
+        convs.append(f"{{0, {name}_direct, {name}_bias, {name}_multiplier, {name}_shift}}")
+    words("lin", packed.lin)
+    words("sof", packed.sof)
+    listed = ",\n        ".join(convs)
+    parts.append(
+        f"""
+const w2s_packed_weights w2s_packed_weights_data = {{
+    .first = first,
+    .conv = {{
+        {listed},
+    }},
+    .lin = lin,
+    .sof = sof,
+}};
+{tail}"""
+    )
+    return "".join(parts)
+
+
 def tflite_array(data: bytes, name: str, sha256: str) -> str:
     """The .tflite itself, as an aligned array for those who run TensorFlow Lite Micro."""
     return (
@@ -180,8 +234,12 @@ def write_if_changed(path: Path, text: str) -> bool:
 
 
 def generate(plan: Plan, folder: Path) -> list[Path]:
-    """Writes ``weights.h`` and ``weights.c`` of a model into ``folder``; returns their paths."""
-    files = {"weights.h": weights_header(plan), "weights.c": weights_source(plan)}
+    """Writes a model's C, for every kernel set, into ``folder``; returns the paths."""
+    files = {
+        "weights.h": weights_header(plan),
+        "weights.c": weights_source(plan),
+        "weights_dsp.c": dsp_source(plan),
+    }
     for name, text in files.items():
         write_if_changed(folder / name, text)
     return [folder / name for name in files]

@@ -7,6 +7,7 @@ code that runs on the device.
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,19 +130,49 @@ class Output:
 
 
 class Network:
-    """A model bound to a context of the library. Not for several threads at once."""
+    """A model bound to a context of the library. Not for several threads at once.
 
-    def __init__(self, plan: Plan) -> None:
+    ``kernels``: ``portable``, or ``dsp``, the set for Cortex-M4 with the plain C twins of its
+    assembler; both must give the same bits.
+    """
+
+    def __init__(self, plan: Plan, kernels: str = "portable") -> None:
         self.plan = plan
+        module = importlib.import_module(
+            {"portable": f"{__package__}._native", "dsp": f"{__package__}._native_dsp"}[kernels]
+        )
+        self._ffi, self._lib = module.ffi, module.lib
         self._alive: list[Any] = []  # what the C structs point to
         self._model = self._model_struct(plan)
-        self._context = ffi.new("w2s_context *")
-        _check(lib.w2s_init(self._context, self._model))
+        if kernels == "dsp":
+            self._model.packed = self._packed_dsp(plan)
+        self._context = self._ffi.new("w2s_context *")
+        _check(self._lib.w2s_init(self._context, self._model))
 
     def _array(self, ctype: str, values: NDArray[Any]) -> Any:
         array = np.ascontiguousarray(values)
         self._alive.append(array)
-        return ffi.cast(f"const {ctype} *", array.ctypes.data)
+        return self._ffi.cast(f"const {ctype} *", array.ctypes.data)
+
+    def _packed_dsp(self, plan: Plan) -> Any:
+        from wav2small_micro.packing import dsp
+
+        packed = dsp.pack(plan)
+        struct = self._ffi.new("w2s_packed_weights *")
+        self._alive.append(struct)
+        struct.first = self._array("uint32_t", packed.first)
+        for i, layer in enumerate(plan.convs[1:]):
+            conv, words, plain = struct.conv[i], packed.convs[i], packed.directs[i]
+            if words is not None:
+                conv.winograd = self._array("uint32_t", words)
+            if plain is not None:
+                conv.direct = self._array("int16_t", plain)
+            conv.bias = self._array("int32_t", packed.biases[i])
+            conv.multiplier = self._array("int32_t", layer.multiplier)
+            conv.shift = self._array("int8_t", layer.shift)
+        struct.lin = self._array("uint32_t", packed.lin)
+        struct.sof = self._array("uint32_t", packed.sof)
+        return struct
 
     def _fill_layer(self, struct: Any, layer: Layer) -> None:
         struct.weight = self._array("int8_t", layer.weight)
@@ -152,8 +183,8 @@ class Network:
         struct.minimum, struct.in_channels = layer.minimum, layer.in_channels
 
     def _model_struct(self, plan: Plan) -> Any:
-        model = ffi.new("w2s_model *")
-        name = ffi.new("char[]", plan.name.encode())
+        model = self._ffi.new("w2s_model *")
+        name = self._ffi.new("char[]", plan.name.encode())
         self._alive.append(name)
         model.name = name
         model.sha256 = bytes.fromhex(plan.sha256)
@@ -189,11 +220,12 @@ class Network:
         if norm not in NORMS:
             raise W2sError(f"unknown normalisation {norm!r}", f"use one of {', '.join(NORMS)}")
         taps, buffers = self._tap(rows, len(pcm))
+        ffi, lib = self._ffi, self._lib
         given = ffi.new("w2s_stats *", stats(pcm)) if norm == "utterance" else ffi.NULL
         _check(lib.w2s_start(self._context, NORMS[norm], given))
         windows: list[tuple[int, int, int]] = []
         adv = ffi.new("w2s_adv *")
-        pointer = _pointer(pcm)
+        pointer = ffi.cast("const int16_t *", pcm.ctypes.data)
         for start in range(0, len(pcm), block):
             before = lib.w2s_segments(self._context)
             _check(lib.w2s_push(self._context, pointer + start, min(block, len(pcm) - start)))
@@ -214,7 +246,7 @@ class Network:
 
     def _tap(self, rows: tuple[str, ...], samples: int) -> tuple[Any, dict[str, Any]]:
         """Room for every row of the tapped layers, and the library told to fill it."""
-        taps = ffi.new("host_rows[12]")
+        taps = self._ffi.new("host_rows[12]")
         buffers: dict[str, Any] = {}
         mask = 0
         for name in rows:
@@ -222,10 +254,10 @@ class Network:
             size = int(np.prod(shape)) * np.dtype(dtype).itemsize * (frame_count(samples) + 1)
             buffers[name] = np.zeros(size, np.uint8)
             tap = taps[LAYERS.index(name)]
-            tap.data = ffi.cast("uint8_t *", buffers[name].ctypes.data)
+            tap.data = self._ffi.cast("uint8_t *", buffers[name].ctypes.data)
             tap.size = size
             mask |= 1 << LAYERS.index(name)
-        lib.host_collect(self._context, taps, mask)
+        self._lib.host_collect(self._context, taps, mask)
         return taps, buffers
 
 

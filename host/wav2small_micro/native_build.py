@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds ``wav2small_micro._native``: the firmware's own C library, compiled for the host.
 
+And ``_native_dsp``, the same with the kernels for Cortex-M4, whose assembler has a twin in C.
+
 Run by setup.py at installation, without the package's dependencies. The declarations name only what
 Python touches; the compiler checks them against the headers.
 """
@@ -10,13 +12,10 @@ from pathlib import Path
 from cffi import FFI
 
 LIBRARY = Path("firmware/lib/wav2small")
-KERNELS = "portable"
 BUFFER_SECONDS = 20
 """Log-mel buffer of the host's build, for the normalisation that the board offers as an option."""
 
-ffi = FFI()
-ffi.cdef(
-    """
+DECLARATIONS = """
 
 typedef struct {
     const int8_t *weight; const int32_t *bias; const int32_t *multiplier; const int8_t *shift;
@@ -27,7 +26,7 @@ typedef struct {
     int32_t input_multiplier; int8_t input_zero;
     w2s_layer conv[7]; w2s_layer lin, sof;
     const uint32_t *exp_table; const int32_t *head_weight; const int32_t *gram_weight;
-    uint8_t head_shift; uint8_t gram_shift; int32_t head_bias[3]; ...;
+    uint8_t head_shift; uint8_t gram_shift; int32_t head_bias[3]; const void *packed; ...;
 } w2s_model;
 typedef struct { uint64_t samples; int64_t sum; uint64_t sum_squares; } w2s_stats;
 typedef struct { int32_t arousal, dominance, valence; } w2s_adv;
@@ -55,10 +54,18 @@ int32_t w2s_log2_q16(uint64_t v);
 int32_t host_requantise(int32_t x, int32_t multiplier, int shift);
 int host_logmel(const int16_t *pcm, size_t count, int norm, const w2s_stats *stats, int16_t *out);
 """
-)
-ffi.set_source(
-    "wav2small_micro._native",
-    """
+
+PACKED_DSP = """
+typedef struct {
+    const uint32_t *winograd; const int16_t *direct; const int32_t *bias;
+    const int32_t *multiplier; const int8_t *shift;
+} w2s_dsp_conv;
+typedef struct {
+    const uint32_t *first; w2s_dsp_conv conv[6]; const uint32_t *lin, *sof;
+} w2s_packed_weights;
+"""
+
+SOURCE = """
 #include <string.h>
 #include "wav2small.h"
 #include "logmel.h"
@@ -101,12 +108,29 @@ static int host_logmel(const int16_t *pcm, size_t count, int norm, const w2s_sta
     }
     return frames;
 }
-""",
-    sources=[
-        *sorted(str(p) for p in LIBRARY.glob("*.c")),
-        *sorted(str(p) for p in (LIBRARY / "kernels" / KERNELS).glob("*.c")),
-    ],
-    include_dirs=[str(LIBRARY)],
-    define_macros=[("W2S_BUFFER_SECONDS", str(BUFFER_SECONDS))],
-    extra_compile_args=["-std=c99", "-O3", "-Wall", "-Wextra"],
-)
+"""
+
+
+def build(module: str, kernels: str, declarations: str) -> FFI:
+    """The extension ``module`` with the kernel set ``kernels``."""
+    ffi = FFI()
+    ffi.cdef(DECLARATIONS + declarations)
+    ffi.set_source(
+        f"wav2small_micro.{module}",
+        SOURCE,
+        sources=[
+            *sorted(str(p) for p in LIBRARY.glob("*.c")),
+            *sorted(str(p) for p in (LIBRARY / "kernels" / kernels).glob("*.c")),
+        ],
+        include_dirs=[str(LIBRARY)],
+        define_macros=[
+            ("W2S_BUFFER_SECONDS", str(BUFFER_SECONDS)),
+            (f"W2S_KERNELS_{kernels.upper()}", "1"),
+        ],
+        extra_compile_args=["-std=c99", "-O3", "-Wall", "-Wextra", "-Werror=implicit"],
+    )
+    return ffi
+
+
+portable = build("_native", "portable", "")
+dsp = build("_native_dsp", "dsp", PACKED_DSP)

@@ -43,7 +43,8 @@ class Board:
 
     ``cpu`` is the compiler's name of the core. ``machine`` and ``serial_index`` are QEMU's: which
     ``-M``, and which ``-serial`` is the link. ``emulator_port`` is the TCP port of
-    ``pio run -t emulate``. Sizes are in bytes.
+    ``pio run -t emulate``. ``kernels`` is the kernel set that the board gets unless another is
+    asked for. Sizes are in bytes.
     """
 
     env: str
@@ -56,6 +57,7 @@ class Board:
     machine: str
     serial_index: int
     emulator_port: int
+    kernels: str
     protocols: tuple[str, ...]
 
 
@@ -83,6 +85,7 @@ def board(env: str = DEFAULT_ENV) -> Board:
         machine=facts["emulator"]["machine"],
         serial_index=facts["emulator"]["serial_index"],
         emulator_port=int(project[section]["custom_emulator_port"]),
+        kernels=facts["build"].get("kernels", "portable"),
         protocols=tuple(facts["upload"]["protocols"]),
     )
 
@@ -107,25 +110,30 @@ def _project() -> configparser.ConfigParser:
 # --- build, flash, size ---------------------------------------------------------------------
 
 
-def elf_path(env: str = DEFAULT_ENV, model: str | Path = DEFAULT_MODEL) -> Path:
+def elf_path(
+    env: str = DEFAULT_ENV, model: str | Path = DEFAULT_MODEL, *, kernels: str | None = None
+) -> Path:
     """Where `build` puts the firmware, built or not."""
-    return _build_dir(model_dir(model)) / env / "firmware.elf"
+    return _build_dir(model_dir(model), kernels) / env / "firmware.elf"
 
 
 def build(
     env: str = DEFAULT_ENV,
     model: str | Path = DEFAULT_MODEL,
     *,
+    kernels: str | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Builds the firmware of a board with a model in it; says where the ELF is.
 
-    What is up to date is not compiled again. ``progress`` gets PlatformIO's lines as they come.
+    ``kernels``: a kernel set in place of the board's own, a folder of
+    firmware/lib/wav2small/kernels; such builds stand in folders of their own. What is up to date
+    is not compiled again. ``progress`` gets PlatformIO's lines as they come.
 
     Raises W2sError with the compiler's or PlatformIO's own words if it fails.
     """
-    _run_pio(env, model, ["run", "--environment", env], {}, progress)
-    return elf_path(env, model)
+    _run_pio(env, model, ["run", "--environment", env], {}, progress, kernels)
+    return elf_path(env, model, kernels=kernels)
 
 
 def flash(
@@ -156,12 +164,14 @@ def flash(
     _run_pio(env, model, arguments, variables, progress)
 
 
-def size(env: str = DEFAULT_ENV, model: str | Path = DEFAULT_MODEL) -> dict[str, int]:
+def size(
+    env: str = DEFAULT_ENV, model: str | Path = DEFAULT_MODEL, *, kernels: str | None = None
+) -> dict[str, int]:
     """Bytes of RAM (the stack and all alignment included), flash and stack of the firmware.
 
     Reads the ELF that `build` made; raises W2sError if it has not.
     """
-    path = elf_path(env, model)
+    path = elf_path(env, model, kernels=kernels)
     if not path.is_file():
         raise W2sError(f"{path} is not built", f"w2s build --env {env} --model {model}")
     return elf_size(path)
@@ -180,8 +190,9 @@ def elf_size(path: Path) -> dict[str, int]:
         }
 
 
-def _build_dir(model: Path) -> Path:
-    return repo_root() / ".pio" / "build" / model.resolve().name
+def _build_dir(model: Path, kernels: str | None) -> Path:
+    name = model.resolve().name if kernels is None else f"{model.resolve().name}-{kernels}"
+    return repo_root() / ".pio" / "build" / name
 
 
 @contextlib.contextmanager
@@ -199,14 +210,17 @@ def _run_pio(
     arguments: list[str],
     variables: dict[str, str],
     progress: Progress | None,
+    kernels: str | None = None,
 ) -> None:
     board(env)  # an unknown one gets its own message
     if importlib.util.find_spec("platformio") is None:
         raise W2sError("PlatformIO is not installed", "pip install -e . in the clone")
     root = repo_root()
     folder = model_dir(model).resolve()
-    build_dir = _build_dir(folder)
+    build_dir = _build_dir(folder, kernels)
     command = [sys.executable, "-m", "platformio", *arguments, "--project-dir", str(root)]
+    if kernels is not None:
+        variables = {**variables, "W2S_KERNELS": kernels}
     environment = {
         **os.environ,
         **variables,

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// dense.S: lin or sof of 72K, 169 -> 169, two rows at a time.
+//
+// A word of weights holds two inputs' weights of two outputs: each halfword is w0 + 256 w1. One
+// SMLAD with the word as it is gives S1 = sum x (w0 + 256 w1); SXTB16 leaves w0 alone, and another
+// gives S0 = sum x w0; then sum x w1 = (S1 - S0) / 256, exactly, since |S1| < 2^31. So weights are
+// 8 bits in flash and cost one instruction to unpack for two outputs.
+//
+// Four outputs (two words) and two rows: 8 sums in r0-r7, and for 8 SMLAD 4 loads and 2 SXTB16. A
+// row is that of the trunk: 13 pixels of 7 words, where every second pixel's channel 12 comes with
+// the word of the pixel before and its own last word is passed over: 85 words.
+// Weights: 43 quads of {85 x 2 words, 4 records of requantise.h}; quad 42 has one output.
+
+#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
+
+        .syntax unified
+        .thumb
+        .section .text.w2s_dsp_dense, "ax", %progbits
+
+        .equ    ROW, 15 * 28            // bytes from row to row
+
+// Word `i` of both rows at r8 against two words of weights at r12.
+        .macro  step i
+        ldr     r10, [r8, #(4 * (\i))]
+        ldr     r11, [r8, #(ROW + 4 * (\i))]
+        ldr     r9, [r12, #(8 * (\i))]
+        ldr     lr, [r12, #(8 * (\i) + 4)]
+        smlad   r1, r10, r9, r1         // S1 of outputs 0, 1: row 0 in r1, row 1 in r5
+        smlad   r5, r11, r9, r5
+        sxtb16  r9, r9
+        smlad   r0, r10, r9, r0         // S0
+        smlad   r4, r11, r9, r4
+        smlad   r3, r10, lr, r3
+        smlad   r7, r11, lr, r7
+        sxtb16  lr, lr
+        smlad   r2, r10, lr, r2
+        smlad   r6, r11, lr, r6
+        .endm
+
+// void w2s_dsp_dense(const uint32_t *rows, const uint32_t *weights, int8_t *out)
+        .global w2s_dsp_dense
+        .type   w2s_dsp_dense, %function
+        .thumb_func
+        .balign 16
+w2s_dsp_dense:
+        push    {r4-r11, lr}
+        vpush   {s16-s17}
+        add     r0, r0, #28             // past the padding pixel
+        vmov    s0, r0
+        vmov    s2, r2                  // out
+        mov     r5, #43
+        vmov    s4, r5
+        mov     r12, r1
+1:      vmov    r8, s0
+        mov     r0, #6
+        vmov    s5, r0
+        mov     r0, #0
+        mov     r1, #0
+        mov     r2, #0
+        mov     r3, #0
+        mov     r4, #0
+        mov     r5, #0
+        mov     r6, #0
+        mov     r7, #0
+2:      .irp    i, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+        step    \i
+        .endr
+        vmov    r9, s5
+        add     r8, r8, #56
+        add     r12, r12, #(13 * 8)
+        subs    r9, r9, #1
+        vmov    s5, r9
+        bne.w   2b
+        .irp    i, 0, 1, 2, 3, 4, 5, 6
+        step    \i
+        .endr
+        add     r12, r12, #(7 * 8)
+        sub     r1, r1, r0
+        sub     r5, r5, r4
+        asr     r1, r1, #8
+        asr     r5, r5, #8
+        sub     r3, r3, r2
+        sub     r7, r7, r6
+        asr     r3, r3, #8
+        asr     r7, r7, #8
+        vmov    s8, r4                  // row 1 waits
+        vmov    s9, r5
+        vmov    s10, r6
+        vmov    s11, r7
+        vmov    s16, r2
+        vmov    s17, r3
+        vmov    r2, s2
+        vmov    r7, s4
+        cmp     r7, #1
+        beq     3f
+        bl      w2s_dsp_dense_outputs   // output 0
+        vmov    r0, s9
+        vmov    s8, r0
+        mov     r0, r1
+        bl      w2s_dsp_dense_outputs
+        vmov    r0, s10
+        vmov    s8, r0
+        vmov    r0, s16
+        bl      w2s_dsp_dense_outputs
+        vmov    r0, s11
+        vmov    s8, r0
+        vmov    r0, s17
+        bl      w2s_dsp_dense_outputs
+        vmov    s2, r2
+        subs    r7, r7, #1
+        vmov    s4, r7
+        b.w     1b
+3:      bl      w2s_dsp_dense_outputs
+        vpop    {s16-s17}
+        pop     {r4-r11, pc}
+        .size   w2s_dsp_dense, . - w2s_dsp_dense
+
+// One output of both rows: sums in r0 and s8, record at r12, to [r2] and 169 on. Keeps r1, r7.
+        .type   w2s_dsp_dense_outputs, %function
+        .thumb_func
+w2s_dsp_dense_outputs:
+        ldm     r12!, {r4, r5, r6, r8, r9, r10}
+        vmov    r11, s8
+        mla     r0, r0, r4, r5          // 2^k, bias
+        mla     r11, r11, r4, r5
+        smmla   r0, r0, r6, r8          // multiplier, 2^(k-2)
+        smmla   r11, r11, r6, r8
+        and     r4, r9, r0, asr #31     // 2^(k-1) where negative
+        and     r5, r9, r11, asr #31
+        sub     r0, r0, r4
+        sub     r11, r11, r5
+        add     r0, r0, r10
+        add     r11, r11, r10
+        usat    r0, #8, r0, asr #12
+        usat    r11, #8, r11, asr #12
+        eor     r0, r0, #128            // q + 128 to q
+        eor     r11, r11, #128
+        strb    r11, [r2, #169]
+        strb    r0, [r2], #1
+        bx      lr
+        .size   w2s_dsp_dense_outputs, . - w2s_dsp_dense_outputs
+
+#endif
