@@ -450,7 +450,8 @@ class Row(Message, code=0xC1, direction=Direction.EVENT):
 
 @dataclass(frozen=True)
 class Fault(Message, code=0xC2, direction=Direction.EVENT):
-    """What ended the run before. Sent once, after the start that follows a fault."""
+    """What ended the run before. Sent after the BOOT that follows a fault, and once more after the
+    first HELLO_REPLY, because perhaps nobody listened before."""
 
     kind: Annotated[U32, Doc("a `FaultKind`")]
     pc: Annotated[U32, Doc("program counter", "address")]
