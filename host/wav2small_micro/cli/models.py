@@ -2,6 +2,7 @@
 """``w2s train``, ``convert`` and ``generate``: from speech to the C that the firmware links."""
 
 import importlib
+import os
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated
@@ -105,6 +106,7 @@ def generate(
 
 def _needs_tensorflow(module: str) -> ModuleType:
     """A module of the package that only the extra `train` can import."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only, not its view of this CPU
     try:
         return importlib.import_module(f"wav2small_micro.{module}")
     except ModuleNotFoundError as error:
