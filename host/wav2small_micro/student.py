@@ -8,6 +8,7 @@ time: ``sum_t lin * softmax_t(sof)``. Activations are (batch, time, mel, channel
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -178,7 +179,10 @@ def load(folder: Path, architecture: Architecture) -> keras.Model:
         raise W2sError(f"{path} does not exist", "train the model first, or name a model folder")
     model = build(architecture)
     try:
-        model.load_weights(path)
+        with warnings.catch_warnings():
+            # Keras looks for an index of the layers as well, which holds no weights.
+            warnings.filterwarnings("ignore", message="Skipping nested container")
+            model.load_weights(path)
     except (OSError, ValueError) as error:
         raise W2sError(
             f"{path} does not hold the weights of Wav2Small {architecture}", str(error)

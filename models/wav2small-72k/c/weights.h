@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // weights.h: wav2small-72k, generated from the int8 .tflite with SHA-256
-// 2259469b18115162ed2736538c2af5f1dbe77506d970a8efdace943139d294ad
+// ed9acc0f88525acad088f24caf205c19c63d7146b057951650417cca6cf9656a
 #ifndef W2S_WEIGHTS_H
 #define W2S_WEIGHTS_H
 
