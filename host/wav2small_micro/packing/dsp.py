@@ -2,10 +2,11 @@
 """Weights of the DSP kernels: Winograd F(6,3) along time, in exact integers.
 
 The six rows that a batch gives are ``y = A^T [(G g) * (B^T d)]`` (Lavin and Gray, arXiv
-1509.09308), with the points 0, +-1, +-2, +-1/2 and infinity, and everything scaled to integers: ``G`` by 90 and
-``B`` by 4, so that the sums come out 360 times too large. 360 is 8 * 45; 45 has an inverse modulo
-2^32, so one multiplication gives the exact sum back, whatever wrapped on the way. Ranges are proved
-here, layer by layer; a layer that leaves them is packed for the direct kernel and named.
+1509.09308), with the points 0, +-1, +-2, +-1/2 and infinity, and everything scaled to integers:
+``G`` by 90 and ``B`` by 4, so that the sums come out 360 times too large. 360 is 8 * 45; 45 has an
+inverse modulo 2^32, so one multiplication gives the exact sum back, whatever wrapped on the way.
+Ranges are proved here, layer by layer; a layer that leaves them is packed for the direct kernel and
+named.
 """
 
 from __future__ import annotations
