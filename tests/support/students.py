@@ -40,7 +40,9 @@ def _convolution(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 def forward(model: Any, rows: np.ndarray) -> np.ndarray:
     """A/D/V (3,) of a student for log-mel (T, 26), in float64, written from the paper's table."""
-    weights = {layer.name: [w.astype(np.float64) for w in layer.get_weights()] for layer in model.layers}
+    weights = {
+        layer.name: [w.astype(np.float64) for w in layer.get_weights()] for layer in model.layers
+    }
     x = rows.astype(np.float64)[:, :, None]
     for name in ("l1", "l2", "l3", "l4", "l5", "l6", "l7"):
         x = _convolution(np.pad(x, ((1, 1), (1, 1), (0, 0))), weights[f"{name}_conv"][0])

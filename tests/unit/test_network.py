@@ -11,6 +11,10 @@ from wav2small_micro import attention, native
 from wav2small_micro.errors import W2sError
 
 ARCHITECTURES = st.sampled_from(["72k", "17k"])
+# Every kernel set that runs on a host; dsp with the C twins of its assembler.
+KERNELS = st.sampled_from(["portable", "dsp"])
+# Right shifts of the convolutions inside the ranges of every kernel, or straying out of them.
+GAINS = st.sampled_from([naive.USUAL, naive.WILD])
 
 
 def noise(samples: int, seed: int) -> np.ndarray:
@@ -19,12 +23,19 @@ def noise(samples: int, seed: int) -> np.ndarray:
     return (rng.normal(0, 3000, samples) * envelope).clip(-32768, 32767).astype(np.int16)
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 10**6), ARCHITECTURES, st.integers(64, 2500), st.integers(1, 700))
-def test_every_layer(seed, architecture, samples, block):
-    plan = naive.random_plan(seed, architecture)
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    ARCHITECTURES,
+    KERNELS,
+    GAINS,
+    st.integers(64, 2500),
+    st.integers(1, 700),
+)
+def test_every_layer(seed, architecture, kernels, gain, samples, block):
+    plan = naive.random_plan(seed, architecture, gain)
     pcm = noise(samples, seed)
-    got = native.Network(plan).run(pcm, rows=native.LAYERS, block=block).rows
+    got = native.Network(plan, kernels).run(pcm, rows=native.LAYERS, block=block).rows
     assert len(got["input"]) == native.frame_count(samples)
     for name, rows in naive.network(got["input"], plan).items():
         assert np.array_equal(got[name], rows), name
@@ -53,9 +64,21 @@ def test_input_is_the_quantised_logmel():
     assert np.array_equal(rows["input"], expected)
 
 
-def test_a_context_serves_again():
+@pytest.mark.parametrize("frames", range(1, 30))
+def test_every_tail_of_a_batch(frames):
+    plan = naive.random_plan(frames)
+    pcm = noise(32 * (frames + 1), frames)
+    portable = native.Network(plan).run(pcm, rows=native.LAYERS)
+    dsp = native.Network(plan, "dsp").run(pcm, rows=native.LAYERS)
+    for name in native.LAYERS:
+        assert np.array_equal(portable.rows[name], dsp.rows[name]), name
+    assert np.array_equal(portable.adv_q16, dsp.adv_q16)
+
+
+@pytest.mark.parametrize("kernels", ["portable", "dsp"])
+def test_a_context_serves_again(kernels):
     plan = naive.random_plan(2)
-    network = native.Network(plan)
+    network = native.Network(plan, kernels)
     first = network.run(noise(9000, 2), rows=("lin",))
     network.run(noise(3333, 3), norm="live")
     again = network.run(noise(9000, 2), rows=("lin",))
