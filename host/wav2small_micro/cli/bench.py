@@ -12,6 +12,7 @@ import typer
 
 from wav2small_micro import paths, pio
 from wav2small_micro.cli.console import JsonOption, err, out, print_json, table
+from wav2small_micro.emulator import LinkKind
 from wav2small_micro.errors import W2sError
 from wav2small_micro.profiler import bench as benches
 from wav2small_micro.profiler import cycles, plot
@@ -32,6 +33,9 @@ def bench(
     seconds: Annotated[
         float, typer.Option(min=0.1, help="Audio to measure over.")
     ] = benches.SECONDS,
+    link: Annotated[
+        LinkKind, typer.Option(help="How audio comes: the UART adds its interrupts.")
+    ] = LinkKind.SEMIHOSTING,
     functions: Annotated[
         int, typer.Option(min=0, help="Also show the costliest functions, so many.")
     ] = 0,
@@ -53,7 +57,7 @@ def bench(
     pcm = benches.audio(seconds)
     results = benches.merge(
         [
-            _measure(benches.Case(board, name, kernel_set), pcm)
+            _measure(benches.Case(board, name, kernel_set), pcm, link)
             for board, name in product(env or pio.envs(), model or paths.model_names())
             for kernel_set in kernels or benches.kernels_of(pio.board(board))
         ]
@@ -70,9 +74,9 @@ def bench(
         _check(results)
 
 
-def _measure(case: benches.Case, pcm: np.ndarray) -> dict[str, Any]:
+def _measure(case: benches.Case, pcm: np.ndarray, link: LinkKind) -> dict[str, Any]:
     with err.status(f"measuring {case}"):
-        return benches.run(case, pcm)
+        return benches.run(case, pcm, link=link)
 
 
 def _save_record(results: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ TIMED_CPUS = ("cortex-m4",)
 SKIPPED_BLOCKS = 25
 """Half a second in front: start-up, and buffers that fill."""
 _EVENTS_A_SECOND = 100_000
-_PATIENCE = Timing(reply_s=60.0, stall_s=300.0)  # a repeated block would be counted too
+_PATIENCE = Timing(reply_s=5.0, patience_s=60.0, stall_s=300.0)  # what is repeated is counted too
 
 
 @dataclass(frozen=True)

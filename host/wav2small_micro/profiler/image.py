@@ -136,6 +136,20 @@ class Image:
             raise W2sError(f"{self.path} has nothing of {source}", "built without -g?")
         return found
 
+    def inlined(self, function: str) -> list[Span]:
+        """Code that the compiler put in place of calls to a function; empty if it never did."""
+        with self.path.open("rb") as file:
+            elf = ELFFile(file)
+            return [
+                span
+                for unit in _units(elf, self.path)
+                for die in unit.iter_DIEs()
+                if die.tag == "DW_TAG_inlined_subroutine"
+                and _text(die.get_DIE_from_attribute("DW_AT_abstract_origin"), "DW_AT_name")
+                == function
+                for span in _spans(die, elf)
+            ]
+
     def member(self, variable: str, *path: str) -> Span:
         """Where a member of a struct variable lies: ``member("app", "session", "engine")``."""
         if variable not in self._objects:
@@ -162,6 +176,17 @@ def _units(elf: ELFFile, path: Path) -> Iterator[Any]:
 def _text(die: Any, attribute: str) -> str:
     value = die.attributes.get(attribute)
     return value.value.decode() if value else ""
+
+
+def _spans(die: Any, elf: ELFFile) -> Iterator[Span]:
+    """Addresses of a DIE: one range, or a list of them (DWARF 5, 2.17)."""
+    if "DW_AT_low_pc" in die.attributes:
+        begin = die.attributes["DW_AT_low_pc"].value
+        yield Span(begin, begin + die.attributes["DW_AT_high_pc"].value)
+    elif "DW_AT_ranges" in die.attributes:
+        lists = elf.get_dwarf_info().range_lists()
+        for entry in lists.get_range_list_at_offset(die.attributes["DW_AT_ranges"].value, die.cu):
+            yield Span(entry.begin_offset, entry.end_offset)
 
 
 def _type(die: Any) -> Any:

@@ -65,7 +65,8 @@ class Scope(IntEnum):
     WORK = 0
     CLOCK = 1  # reading the clock around each layer
     MILLISECOND = 2  # its interrupt: the emulator's is as fast as the host, so it is scaled
-    INTERRUPT = 3  # others
+    INTERRUPT = 3  # others: the UART's
+    WAIT = 4  # for audio: no work
 
 
 class Event(IntEnum):
@@ -87,7 +88,9 @@ _EVENT_FUNCTIONS = {
 _SCOPE_FUNCTIONS = {
     Scope.CLOCK: ("board_ticks", "read_clock"),
     Scope.MILLISECOND: ("SysTick_Handler",),
+    Scope.INTERRUPT: ("uart_received", "uart_error"),
 }
+_WAITING = "wait_for_byte"
 _TICKS = ("app", "session", "engine", "ticks")
 _FLOW_SOURCE = "wav2small/wav2small.c"
 
@@ -103,8 +106,10 @@ def table(image: Image, *, timed: bool) -> Table:
         name = image.function_at(handler)
         made.at(image.function(name) if name else Span(handler, handler))["scope"] = Scope.INTERRUPT
     for scope, names in _SCOPE_FUNCTIONS.items():
-        for name in names:
+        for name in image.functions.keys() & set(names):  # those that are not inlined
             made.at(image.function(name))["scope"] = scope
+    for span in image.inlined(_WAITING):
+        made.at(span)["scope"] = Scope.WAIT
     for event, name in _EVENT_FUNCTIONS.items():
         made.at(image.function(name))["event"][0] = event
     return made

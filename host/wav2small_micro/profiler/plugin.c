@@ -48,7 +48,7 @@ EXPORT int qemu_plugin_version = API_VERSION;
 
 /// The host's side: layouts as in plugin.py ///
 
-enum { SCOPES = 4, REFILLS = 3, NO_EVENT = 0, STORE_EVENT = 255 };
+enum { SCOPES = 5, REFILLS = 3, NO_EVENT = 0, STORE_EVENT = 255 };
 
 // An instruction: its cycles after a branch and after its neighbour, what a taken branch adds
 // under each refill, the scope that it counts to, the event that its execution is, if it begins a

@@ -20,7 +20,7 @@ from wav2small_micro.paths import repo_root
 from wav2small_micro.profiler.cycles import REFILLS
 from wav2small_micro.profiler.image import Code, Span
 
-SCOPES = 4
+SCOPES = 5
 STORE_EVENT = 255
 
 SITE = np.dtype(
