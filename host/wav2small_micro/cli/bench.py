@@ -157,5 +157,6 @@ def _notes(firmware: dict[str, Any], rows: list[dict[str, Any]]) -> Iterable[str
         verdict = "in time" if deadline["met"] else "too late"
         yield (
             f"  at {deadline['clock_hz'] / 1e6:.0f} MHz there are "
-            f"{_millions(deadline['budget_cycles'])} M: {verdict}"
+            f"{_millions(deadline['budget_cycles'])} M for each: done after "
+            f"{deadline['worst_response_ms']:.1f} ms at worst, {verdict}"
         )

@@ -184,7 +184,7 @@ def _spans(die: Any, elf: ELFFile) -> Iterator[Span]:
         begin = die.attributes["DW_AT_low_pc"].value
         yield Span(begin, begin + die.attributes["DW_AT_high_pc"].value)
     elif "DW_AT_ranges" in die.attributes:
-        lists = elf.get_dwarf_info().range_lists()
+        lists: Any = elf.get_dwarf_info().range_lists()
         for entry in lists.get_range_list_at_offset(die.attributes["DW_AT_ranges"].value, die.cu):
             yield Span(entry.begin_offset, entry.end_offset)
 
