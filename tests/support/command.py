@@ -17,6 +17,7 @@ class Ran:
 
     def json(self) -> Any:
         """Standard output as the one JSON document that it must be."""
+        assert self.stdout, self.stderr
         return json.loads(self.stdout)
 
 

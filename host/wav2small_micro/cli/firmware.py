@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``w2s build``, ``flash``, ``size`` and ``count``: the firmware of a board."""
+"""``w2s build``, ``flash`` and ``size``: the firmware of a board."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.status import Status
 
-from wav2small_micro import paths, pio
+from wav2small_micro import pio
 from wav2small_micro.cli.console import (
     DEFAULT_ENV,
     DEFAULT_MODEL,
@@ -62,45 +61,6 @@ def size(
         print_json(pio.size(env, model))
     else:
         _print_size(env, model)
-
-
-def count(
-    env: EnvOption = "mps2_an386",
-    model: Annotated[
-        list[str] | None,
-        typer.Option("--model", "-m", help="Models; all of them if none is named."),
-    ] = None,
-    clip: Annotated[
-        Path | None, typer.Option(help="Audio to run; no count depends on what is said in it.")
-    ] = None,
-    json: JsonOption = False,
-) -> None:
-    """Instructions that a second of audio takes on a board, by stage, counted by the emulator.
-
-    Exact and the same in every run: QEMU counts them. They are not cycles.
-    """
-    from wav2small_micro.audio import read_clip
-    from wav2small_micro.compare import open_engines
-    from wav2small_micro.engines.base import Model
-
-    heard = read_clip(clip or paths.demo_clip())
-    found = {}
-    for name in model or paths.model_names():
-        build_with_status(env, name)
-        with (
-            err.status(f"running {heard.path.name} on {env} with {name}"),
-            open_engines(["emulator"], Model.load(name), env=env, icount=True) as engines,
-        ):
-            found[name] = engines["emulator"].run(heard.pcm).details["instructions_per_second"]
-    if json:
-        print_json({"env": env, "clip": heard.path, "instructions_per_second": found})
-        return
-    stages = list(next(iter(found.values()))) if found else []
-    rows = [
-        (name, *(f"{per[stage] / 1e6:,.2f}" for stage in stages)) for name, per in found.items()
-    ]
-    title = f"Million instructions per second of audio on {env}"
-    out.print(table(title, ["model", *(stage.replace("_", " ") for stage in stages)], rows))
 
 
 def build_with_status(env: str, model: str) -> object:
