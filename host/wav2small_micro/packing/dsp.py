@@ -35,6 +35,8 @@ INPUT_TRANSFORM_GAIN = 34
 """Largest row sum of magnitudes of B^T, of inputs 0 .. 255 one side at a time: 34 * 255 < 2^15."""
 SHIFT = 12
 """Every channel's sums are scaled so that its last shift is this (requantise.h)."""
+DENSE_SCALING = 4
+"""k of lin and sof."""
 PIXEL = 14
 
 Words = NDArray[np.uint32]
@@ -61,7 +63,7 @@ def _scaling(layer: Layer) -> NDArray[np.int64]:
 
 
 def misfit(layer: Layer, least: int = 2) -> str:
-    """Why a layer cannot take the scaled requantisation; empty if it can.
+    """Why a layer behind a ReLU cannot take the scaled requantisation; empty if it can.
 
     ``least`` is the smallest k: 2 for the rounding terms, 3 where a division by 8 goes into it.
     """
@@ -69,11 +71,18 @@ def misfit(layer: Layer, least: int = 2) -> str:
     if k.min() < least or k.max() > 8:
         shifts = f"{int(-layer.shift.max())} .. {int(-layer.shift.min())}"
         return f"right shifts of {shifts}, not 5 .. {SHIFT + 1 - least}"
+    return _overflow(layer, k)
+
+
+def dense_misfit(layer: Layer) -> str:
+    """The same for lin and sof, whose last shift is each channel's own."""
+    return _overflow(layer, np.full(len(layer.weight), DENSE_SCALING))
+
+
+def _overflow(layer: Layer, k: NDArray[np.int64]) -> str:
     magnitude = np.abs(layer.weight.astype(np.int64)).sum(axis=tuple(range(1, layer.weight.ndim)))
-    most = (np.abs(_bias(layer)) + 255 * magnitude) * 2**k
-    if most.max() >= 2**31:
-        return f"scaled sums up to {int(most.max())}, not below 2^31"
-    return ""
+    most = int(((np.abs(_bias(layer)) + 255 * magnitude) * 2**k).max())
+    return f"scaled sums up to {most}, not below 2^31" if most >= 2**31 else ""
 
 
 def _relu_record(layer: Layer, channel: int) -> list[int]:
@@ -83,15 +92,12 @@ def _relu_record(layer: Layer, channel: int) -> list[int]:
 
 def _record(layer: Layer, channel: int) -> list[int]:
     """Without ReLU: see ``w2s_dsp_requantise``."""
-    k = int(_scaling(layer)[channel])
-    rounding = (1 << (SHIFT - 1)) + ((layer.zero_out + 128) << SHIFT)
+    shift = DENSE_SCALING - 1 - int(layer.shift[channel])
     return [
-        1 << k,
-        _word(int(_bias(layer)[channel]) << k),
+        _word(int(_bias(layer)[channel]) << DENSE_SCALING),
         int(layer.multiplier[channel]),
-        1 << (k - 2),
-        1 << (k - 1),
-        rounding,
+        (1 << (shift - 1)) + ((layer.zero_out + 128) << shift),
+        shift,
     ]
 
 
@@ -195,9 +201,13 @@ class DoesNotFitError(ValueError):
 
 def pack(plan: Plan) -> Packed:
     """Packs a plan. Raises :class:`DoesNotFitError` if l1, lin or sof leave the ranges."""
-    fixed = {"l1": plan.convs[0], "lin": plan.lin, "sof": plan.sof}
-    for name, layer in fixed.items():
-        if reason := misfit(layer):
+    needs = {
+        "l1": misfit(plan.convs[0]),
+        "lin": dense_misfit(plan.lin),
+        "sof": dense_misfit(plan.sof),
+    }
+    for name, reason in needs.items():
+        if reason:
             raise DoesNotFitError(f"{name}: {reason}")
     reasons = [misfit(layer, least=3) for layer in plan.convs[1:]]
     to_dense = dense if plan.architecture == "72k" else dense_bands

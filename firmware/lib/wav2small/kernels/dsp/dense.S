@@ -120,20 +120,24 @@ w2s_dsp_dense:
         .type   w2s_dsp_dense_outputs, %function
         .thumb_func
 w2s_dsp_dense_outputs:
-        ldm     r12!, {r4, r5, r6, r8, r9, r10}
+        ldm     r12!, {r4, r5, r6, r8}  // 16 bias, multiplier, rounding, shift
         vmov    r11, s8
-        mla     r0, r0, r4, r5          // 2^k, bias
-        mla     r11, r11, r4, r5
-        smmla   r0, r0, r6, r8          // multiplier, 2^(k-2)
-        smmla   r11, r11, r6, r8
-        and     r4, r9, r0, asr #31     // 2^(k-1) where negative
-        and     r5, r9, r11, asr #31
+        mov     r9, #4                  // half a step of the first rounding
+        mov     r10, #8                 // a step of it
+        add     r0, r4, r0, lsl #4
+        add     r11, r4, r11, lsl #4
+        smmla   r0, r0, r5, r9
+        smmla   r11, r11, r5, r9
+        and     r4, r10, r0, asr #31    // a step off where negative
+        and     r5, r10, r11, asr #31
         sub     r0, r0, r4
         sub     r11, r11, r5
-        add     r0, r0, r10
-        add     r11, r11, r10
-        usat    r0, #8, r0, asr #12
-        usat    r11, #8, r11, asr #12
+        add     r0, r0, r6
+        add     r11, r11, r6
+        asr     r0, r0, r8
+        asr     r11, r11, r8
+        usat    r0, #8, r0
+        usat    r11, #8, r11
         eor     r0, r0, #128            // q + 128 to q
         eor     r11, r11, #128
         strb    r11, [r2, #169]

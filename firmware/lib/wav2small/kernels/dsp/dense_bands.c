@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // dense_bands.c: lin or sof of 17K, a 1x1 convolution: every band on its own. Weights: for each of
-// 14 outputs (the last one 0) 7 words, then {2^k, bias, multiplier, 2^(k-2), 2^(k-1), rounding}.
+// 13 outputs 7 words, the slot behind channel 12 being 0, then a record of requantise.h.
 #include "layers.h"
 #include "requantise.h"
 #include "simd.h"
 
-enum { WORDS = W2S_DSP_PIXEL / 2, RECORD = WORDS + 6 };
+enum { WORDS = W2S_DSP_PIXEL / 2, RECORD = WORDS + 4 };
 
 void w2s_dsp_dense_bands(const uint32_t *row, const uint32_t *weights, int8_t *out) {
     for (unsigned channel = 0; channel < W2S_CHANNELS; channel++, weights += RECORD) {

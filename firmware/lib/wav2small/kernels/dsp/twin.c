@@ -137,7 +137,7 @@ void w2s_dsp_dense(const uint32_t *rows, const uint32_t *weights, int8_t out[2 *
                 }
             }
         }
-        for (unsigned o = 0; o < 4; o++, weights += 6) {
+        for (unsigned o = 0; o < 4; o++, weights += 4) {
             for (unsigned r = 0; r < 2 && first + o < W2S_WIDE; r++) {
                 int32_t s = o % 2 ? (sum[r][o] - sum[r][o - 1]) >> 8 : sum[r][o];
                 out[r * W2S_WIDE + first + o] = w2s_dsp_requantise(s, weights);
