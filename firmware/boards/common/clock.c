@@ -23,15 +23,26 @@ static uint64_t cycles(void) {
     return ((uint64_t)high << 32) | now;
 }
 
-/* SysTick counts down from period - 1 and wraps; a wrap whose interrupt has not run is pending. */
-static uint64_t systick_steps(void) {
-    uint32_t left = SYST_CVR;
-    uint64_t wraps = reloads;
-    if ((SCB_ICSR & SCB_ICSR_PENDSTSET) != 0) {
+/* At 0 the next count begins: whether its interrupt is already pending there, or not yet, differs
+ * between implementations, and lasts for one step. So step over it. */
+static uint32_t systick_left(void) {
+    uint32_t left;
+    do {
         left = SYST_CVR;
-        wraps++;
+    } while (left == 0);
+    return left;
+}
+
+/* SysTick counts down from period - 1 to 0, which ends a period (DDI 0403, B3.3). One whose
+ * interrupt has not run yet is pending. */
+static uint64_t systick_steps(void) {
+    uint32_t left = systick_left();
+    uint64_t periods = reloads;
+    if ((SCB_ICSR & SCB_ICSR_PENDSTSET) != 0) {
+        left = systick_left();
+        periods++;
     }
-    return wraps * period + (period - 1u - left);
+    return periods * period + (period - left);
 }
 
 void SysTick_Handler(void) {

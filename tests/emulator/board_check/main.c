@@ -100,6 +100,21 @@ static void count_instructions(void) {
     put("\n");
 }
 
+/* Reads the time for 20 ms: the longest step, or 0 if one went back. */
+static void watch_time(void) {
+    uint64_t last = board_ticks();
+    uint64_t longest = 0;
+    bool went_back = false;
+    for (uint32_t end = board_ms() + 20u; board_ms() < end;) {
+        uint64_t now = board_ticks();
+        went_back = went_back || now < last;
+        longest = now - last > longest ? now - last : longest;
+        last = now;
+    }
+    put_number("longest", went_back ? 0 : longest);
+    put("\n");
+}
+
 static void use_float(void) {
     float sum = 0.0f;
     for (uint32_t i = 0; i < 16; i++) {
@@ -132,6 +147,9 @@ static void obey(char command) {
             break;
         case 'n':
             count_instructions();
+            break;
+        case 't':
+            watch_time();
             break;
         case 'v':
             use_float();
