@@ -90,7 +90,7 @@ def random_plan(seed: int, architecture: str = "72k", gain: Gain = USUAL) -> Pla
     """A model of random weights, zero points and scales."""
     rng = np.random.default_rng(seed)
     zero = int(rng.integers(-128, 128))
-    convs = [random_layer(rng, (13, 3, 3, 1), zero, relu=True, gain=gain)]
+    convs = [random_layer(rng, (13, 3, 3, 1), zero, relu=True, gain=USUAL)]
     convs += [random_layer(rng, (13, 3, 3, 13), -128, relu=True, gain=gain) for _ in range(6)]
     dense = (169, 1, 13, 13) if architecture == "72k" else (13, 1, 1, 13)
     gram = None

@@ -76,6 +76,8 @@ def misfit(layer: Layer, least: int = 2) -> str:
 
 def dense_misfit(layer: Layer) -> str:
     """The same for lin and sof, whose last shift is each channel's own."""
+    if layer.shift.max() > -1:
+        return "no right shift"
     return _overflow(layer, np.full(len(layer.weight), DENSE_SCALING))
 
 
