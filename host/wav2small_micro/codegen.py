@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from wav2small_micro import reference
-from wav2small_micro.packing import dsp
+from wav2small_micro.packing import dsp, mve
 from wav2small_micro.plan import Layer, Plan
 
 MEL_WEIGHT_BITS = 22
@@ -239,6 +239,7 @@ def generate(plan: Plan, folder: Path) -> list[Path]:
         "weights.h": weights_header(plan),
         "weights.c": weights_source(plan),
         "weights_dsp.c": dsp_source(plan),
+        "weights_mve.c": mve.source(plan),
     }
     for name, text in files.items():
         write_if_changed(folder / name, text)
