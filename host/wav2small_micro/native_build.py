@@ -96,15 +96,16 @@ static int host_logmel(const int16_t *pcm, size_t count, int norm, const w2s_sta
     int frames = 0;
     w2s_norm_reset(&state);
     if (norm == W2S_NORM_GIVEN && !w2s_norm_given(&state, stats)) return W2S_E_ARG;
+    uint32_t before = 0;
     for (size_t end = 0; end + W2S_HOP <= count; end += W2S_HOP) {
-        if (norm != W2S_NORM_GIVEN) {
-            for (size_t i = 0; i < W2S_HOP; i++) w2s_norm_sample(&state, pcm[end + i]);
-            w2s_norm_hop(&state);
+        uint32_t used = w2s_norm_hop(&state, pcm + end, norm != W2S_NORM_GIVEN);
+        if (end > 0) {
+            w2s_logmel(pcm + end - W2S_HOP, before | used, state.mean_q14, state.log2_scale, true,
+                       out);
+            out += W2S_MEL;
+            frames++;
         }
-        if (end == 0) continue;
-        w2s_logmel(pcm + end - W2S_HOP, state.mean_q14, state.log2_scale, true, out);
-        out += W2S_MEL;
-        frames++;
+        before = used;
     }
     return frames;
 }

@@ -22,44 +22,50 @@ typedef struct {
     int32_t re, im;
 } complex32;
 
-// (d / 2) * w, w in Q31; what the halving of a stage leaves to do.
-static complex32 turn(complex32 d, int32_t wr, int32_t wi) {
-    complex32 out = {(mul_high(d.re, wr) - mul_high(d.im, wi)) * 2,
-                     (mul_high(d.re, wi) + mul_high(d.im, wr)) * 2};
+// d * w / 2, w in Q31: what the halving of a stage leaves to do.
+static complex32 turn(complex32 d, int32_t c, int32_t s) {
+    complex32 out = {(mul_high(d.re, c) + mul_high(d.im, s)) * 2,
+                     (mul_high(d.im, c) - mul_high(d.re, s)) * 2};
     return out;
 }
 
-// Decimation in frequency, in place; the result is in bit-reversed order. Every stage halves.
+// Decimation in frequency, in place; the result is in bit-reversed order. Every stage halves. Over
+// half of the turns are by 1 or by -j, and cost nothing.
 static void fft32(complex32 z[32]) {
-    for (unsigned half = 16, stride = 1; half > 0; half >>= 1, stride <<= 1) {
-        for (unsigned start = 0; start < 32; start += 2 * half) {
-            for (unsigned i = 0; i < half; i++) {
-                complex32 *p = &z[start + i], *q = p + half;
+    for (unsigned half = 16; half > 0; half >>= 1) {
+        for (unsigned i = 0; i < half; i++) {
+            const unsigned angle = 32 / half * i;  // in 64ths of a circle
+            const int32_t c = cos64(angle), s = sin64(angle);
+            for (complex32 *p = z + i; p < z + 32; p += 2 * half) {
+                complex32 *q = p + half;
                 complex32 a = {p->re >> 1, p->im >> 1}, b = {q->re >> 1, q->im >> 1};
                 complex32 d = {a.re - b.re, a.im - b.im};
                 p->re = a.re + b.re;
                 p->im = a.im + b.im;
-                *q = i == 0 ? d : turn(d, cos64(2 * i * stride), -sin64(2 * i * stride));
+                if (angle == 0) {
+                    *q = d;
+                } else if (angle == 16) {
+                    q->re = d.im;
+                    q->im = -d.re;
+                } else {
+                    *q = turn(d, c, s);
+                }
             }
         }
     }
 }
 
-static unsigned reverse5(unsigned k) {
-    return (k & 1) << 4 | (k & 2) << 2 | (k & 4) | (k & 8) >> 2 | (k & 16) >> 4;
-}
+static const uint8_t reversed[32] = {0, 16, 8, 24, 4, 20, 12, 28, 2, 18, 10, 26, 6, 22, 14, 30,
+                                     1, 17, 9, 25, 5, 21, 13, 29, 3, 19, 11, 27, 7, 23, 15, 31};
 
 static uint64_t power_of(int32_t re, int32_t im) {
     return (uint64_t)((int64_t)re * re) + (uint64_t)((int64_t)im * im);
 }
 
 // How often a frame and its mean can be doubled before one of them leaves int16.
-static unsigned headroom(const int16_t frame[W2S_FRAME], int32_t mean_q14) {
+static unsigned headroom(uint32_t used, int32_t mean_q14) {
     int32_t mean = mean_q14 >> 14;
-    uint32_t used = (uint32_t)(mean ^ (mean >> 31));  // ones' complement: -1 is as small as 0
-    for (unsigned n = 0; n < W2S_FRAME; n++) {
-        used |= (uint16_t)(frame[n] ^ (frame[n] >> 15));
-    }
+    used |= (uint32_t)(mean ^ (mean >> 31));
     unsigned doublings = 0;
     while (doublings < 14 && used << (doublings + 1) < 1u << 15) doublings++;
     return doublings;
@@ -77,7 +83,7 @@ static void power_spectrum(const int16_t frame[W2S_FRAME], int32_t mean_q14, uns
     fft32(z);
     for (unsigned k = 1; k <= 16; k++) {
         // Even and odd samples' spectra, from the one of both: X[k] = E + W O, X[32-k] = (E - W O)*
-        complex32 a = z[reverse5(k)], b = z[reverse5(32 - k)];
+        complex32 a = z[reversed[k]], b = z[reversed[32 - k]];
         complex32 e = {(a.re + b.re) >> 1, (a.im - b.im) >> 1};
         complex32 d = {a.re - b.re, a.im + b.im};
         int32_t c = cos64(k), s = sin64(k);
@@ -113,32 +119,41 @@ int32_t w2s_log2_q16(uint64_t v) {
     return (int32_t)((63 - zeros) << 16) + low + (((high - low) * fraction) >> 16);
 }
 
-void w2s_logmel(const int16_t frame[W2S_FRAME], int32_t mean_q14, int32_t log2_scale, bool floor,
-                int16_t out[W2S_MEL]) {
+// log2 in Q16 of a sum over `bins` of power times weight, 0 for none: sums of 80 bits, as two
+// of 64.
+static bool band_log2(const uint64_t *power, const uint16_t *weight, unsigned bins, int32_t *log2) {
+    uint64_t low = 0, high = 0;
+    for (unsigned i = 0; i < bins; i++) {
+        low += (uint64_t)(uint32_t)power[i] * weight[i];
+        high += (uint64_t)(uint32_t)(power[i] >> 32) * weight[i];
+    }
+    high += low >> 32;
+    if (high >> 32 != 0) {
+        *log2 = w2s_log2_q16(high) + 32 * 65536;
+        return true;
+    }
+    uint64_t sum = high << 32 | (uint32_t)low;
+    if (sum == 0) return false;
+    *log2 = w2s_log2_q16(sum);
+    return true;
+}
+
+void w2s_logmel(const int16_t frame[W2S_FRAME], uint32_t used, int32_t mean_q14, int32_t log2_scale,
+                bool floor, int16_t out[W2S_MEL]) {
     uint64_t power[32];
-    const unsigned doublings = headroom(frame, mean_q14);
-    power_spectrum(frame, mean_q14, doublings, power);
-    const int32_t exponent = 20 + 2 * (int32_t)doublings + W2S_MEL_WEIGHT_BITS;
+    const int32_t least = floor ? W2S_DB_FLOOR : INT16_MIN;
+    const unsigned doublings = headroom(used, mean_q14);
+    const int32_t scale = log2_scale + (20 + 2 * (int32_t)doublings + W2S_MEL_WEIGHT_BITS) * 65536;
     const uint16_t *weight = w2s_mel_weights;
+    power_spectrum(frame, mean_q14, doublings, power);
     for (unsigned band = 0; band < W2S_MEL; band++) {
-        const uint64_t *p = power + w2s_mel_first[band];
-        unsigned bins = w2s_mel_bins[band];
-        uint64_t all = 0, sum = 0;
-        for (unsigned i = 0; i < bins; i++) all |= p[i];
-        if (all == 0) {
-            out[band] = floor ? W2S_DB_FLOOR : INT16_MIN;
-            weight += bins;
-            continue;
+        const unsigned bins = w2s_mel_bins[band];
+        int32_t log2, db = least;
+        if (band_log2(power + w2s_mel_first[band], weight, bins, &log2)) {
+            // 10 log10(2) * 128 is 98642 / 2^8, of a Q16
+            db = (int32_t)(((int64_t)(log2 - scale) * 98642 + (1 << 23)) >> 24);
         }
-        // 44 bits of power, 16 of weight, at most 8 bins
-        unsigned zeros = leading_zeros(all), shift = zeros < 20 ? 20 - zeros : 0;
-        for (unsigned i = 0; i < bins; i++) sum += (p[i] >> shift) * *weight++;
-        // 10 log10(2) * 128 is 98642 / 2^8 in Q16 arguments
-        int64_t log2_q16 =
-            sum == 0 ? INT32_MIN
-                     : w2s_log2_q16(sum) - log2_scale + ((int32_t)shift - exponent) * 65536;
-        int32_t db = (int32_t)((log2_q16 * 98642 + (1 << 23)) >> 24);
-        int32_t least = floor ? W2S_DB_FLOOR : INT16_MIN;
         out[band] = (int16_t)(db < least ? least : db > INT16_MAX ? INT16_MAX : db);
+        weight += bins;
     }
 }

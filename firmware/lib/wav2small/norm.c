@@ -39,24 +39,27 @@ bool w2s_norm_given(w2s_norm_state *state, const w2s_stats *stats) {
     return true;
 }
 
-void w2s_norm_sample(w2s_norm_state *state, int16_t sample) {
-    state->hop_sum += sample;
-    state->hop_squares += (uint32_t)(sample * sample);
-}
-
-void w2s_norm_hop(w2s_norm_state *state) {
-    if (state->hops < W2S_LIVE_HOPS) state->hops++;
-    // 1/n at first, then an exponential window: m += (s - m) / min(n, 2500)
-    state->mean += ((int64_t)state->hop_sum * RUNNING_ONE - state->mean) / (int32_t)state->hops;
-    state->power +=
-        ((int64_t)state->hop_squares * RUNNING_ONE - state->power) / (int32_t)state->hops;
+uint32_t w2s_norm_hop(w2s_norm_state *state, const int16_t hop[W2S_HOP], bool running) {
+    int32_t sum = 0, used = 0;
+    uint64_t squares = 0;
+    for (unsigned i = 0; i < W2S_HOP; i++) {
+        int32_t x = hop[i];
+        sum += x;
+        squares += (uint32_t)(x * x);
+        used |= x ^ (x >> 31);  // ones' complement: -1 is as small as 0
+    }
     state->total.samples += W2S_HOP;
-    state->total.sum += state->hop_sum;
-    state->total.sum_squares += state->hop_squares;
-    state->hop_sum = 0;
-    state->hop_squares = 0;
-    // A hop's sums are 32 samples': Q24 / 32 is Q14 after 15 bits, Q8 after 21
-    set(state, state->mean >> 15, state->power >> 21);
+    state->total.sum += sum;
+    state->total.sum_squares += squares;
+    if (running) {
+        if (state->hops < W2S_LIVE_HOPS) state->hops++;
+        // 1/n at first, then an exponential window: m += (s - m) / min(n, 2500)
+        state->mean += ((int64_t)sum * RUNNING_ONE - state->mean) / (int32_t)state->hops;
+        state->power += ((int64_t)squares * RUNNING_ONE - state->power) / (int32_t)state->hops;
+        // A hop's sums are 32 samples': Q24 / 32 is Q14 after 15 bits, Q8 after 21
+        set(state, state->mean >> 15, state->power >> 21);
+    }
+    return (uint32_t)used;
 }
 
 void w2s_stats_add(w2s_stats *stats, const int16_t *pcm, size_t count) {

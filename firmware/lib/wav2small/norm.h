@@ -14,11 +14,9 @@ void w2s_norm_reset(w2s_norm_state *state);
 // False where the sums cannot be those of int16 samples.
 bool w2s_norm_given(w2s_norm_state *state, const w2s_stats *stats);
 
-// One sample of a stream.
-void w2s_norm_sample(w2s_norm_state *state, int16_t sample);
-
-// After each hop of 32 samples: moves the running mean and power, and with them the state's
-// mean_q14 and log2_scale.
-void w2s_norm_hop(w2s_norm_state *state);
+// A hop of 32 samples: adds it to the total and, if `running`, moves the running mean and power,
+// and with them mean_q14 and log2_scale. Returns the magnitude of its samples, ORed: all have the
+// sign's value in the bits that it leaves free.
+uint32_t w2s_norm_hop(w2s_norm_state *state, const int16_t hop[W2S_HOP], bool running);
 
 #endif

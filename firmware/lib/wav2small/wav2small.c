@@ -73,7 +73,7 @@ static void network_row(w2s_context *ctx, const int16_t db[W2S_MEL]) {
 static w2s_status keep_frame(w2s_context *ctx) {
     int16_t db[W2S_MEL];
     if (ctx->frames == BUFFER_ROWS) return W2S_E_LONG;
-    w2s_logmel(ctx->frame, ctx->statistics.mean_q14, 0, false, db);
+    w2s_logmel(ctx->frame, ctx->used[0] | ctx->used[1], ctx->statistics.mean_q14, 0, false, db);
     for (unsigned band = 0; band < W2S_MEL; band++) {
         int32_t steps = (db[band] - BUFFER_LEAST + BUFFER_STEP / 2) / BUFFER_STEP;
         bool below = band == 0 || db[band] < BUFFER_LEAST + BUFFER_STEP;
@@ -85,9 +85,7 @@ static w2s_status keep_frame(w2s_context *ctx) {
 // The variance is known now: shifts the rows by it and runs them.
 static bool replay(w2s_context *ctx) {
     w2s_stats all = ctx->statistics.total;
-    all.samples += ctx->samples_in_frame % W2S_HOP;
-    all.sum += ctx->statistics.hop_sum;
-    all.sum_squares += ctx->statistics.hop_squares;
+    w2s_stats_add(&all, ctx->frame + W2S_HOP, ctx->hop_filled);
     if (!w2s_norm_given(&ctx->statistics, &all)) return false;
     int32_t shift = (int32_t)(((int64_t)ctx->statistics.log2_scale * 98642 + (1 << 23)) >> 24);
     for (uint32_t i = 0; i < ctx->frames; i++) {
@@ -103,22 +101,34 @@ static bool replay(w2s_context *ctx) {
 }
 #endif
 
-static w2s_status take_frame(w2s_context *ctx) {
-    uint64_t t = w2s_now(ctx);
-    w2s_status status = W2S_OK;
-    int16_t db[W2S_MEL];
+static w2s_status take_frame(w2s_context *ctx, uint64_t since) {
 #if W2S_BUFFER_SECONDS > 0
     if (ctx->norm == W2S_NORM_BUFFERED) {
-        status = keep_frame(ctx);
+        w2s_status status = keep_frame(ctx);
         if (status == W2S_OK) ctx->frames++;
-        w2s_charge(ctx, W2S_TAP_LOGMEL, t);
+        w2s_charge(ctx, W2S_TAP_LOGMEL, since);
         return status;
     }
 #endif
-    w2s_logmel(ctx->frame, ctx->statistics.mean_q14, ctx->statistics.log2_scale, true, db);
+    int16_t db[W2S_MEL];
+    const w2s_norm_state *norm = &ctx->statistics;
+    w2s_logmel(ctx->frame, ctx->used[0] | ctx->used[1], norm->mean_q14, norm->log2_scale, true, db);
     ctx->frames++;
-    w2s_charge(ctx, W2S_TAP_LOGMEL, t);
+    w2s_charge(ctx, W2S_TAP_LOGMEL, since);
     network_row(ctx, db);
+    return W2S_OK;
+}
+
+// A whole hop has come: with the one before it, it is a frame.
+static w2s_status take_hop(w2s_context *ctx) {
+    uint64_t t = w2s_now(ctx);
+    w2s_status status = W2S_OK;
+    int16_t *hop = ctx->frame + W2S_HOP;
+    ctx->used[1] = w2s_norm_hop(&ctx->statistics, hop, ctx->norm != W2S_NORM_GIVEN);
+    if (ctx->hops++ > 0) status = take_frame(ctx, t);
+    memcpy(ctx->frame, hop, W2S_HOP * sizeof *hop);
+    ctx->used[0] = ctx->used[1];
+    ctx->hop_filled = 0;
     return status;
 }
 
@@ -152,7 +162,8 @@ w2s_status w2s_start(w2s_context *ctx, w2s_norm norm, const w2s_stats *stats) {
             return W2S_E_ARG;
     }
     ctx->norm = (uint8_t)norm;
-    ctx->samples_in_frame = 0;
+    ctx->hop_filled = 0;
+    ctx->hops = 0;
     ctx->frames = 0;
     memset(ctx->rows, 0, sizeof ctx->rows);
     memset(ctx->ticks, 0, sizeof ctx->ticks);
@@ -168,17 +179,15 @@ w2s_status w2s_start(w2s_context *ctx, w2s_norm norm, const w2s_stats *stats) {
 w2s_status w2s_push(w2s_context *ctx, const int16_t *pcm, size_t count) {
     if (ctx == NULL || (pcm == NULL && count > 0)) return W2S_E_ARG;
     if (ctx->state != RUNNING) return W2S_E_STATE;
-    const bool running_statistics = ctx->norm != W2S_NORM_GIVEN;
-    for (size_t i = 0; i < count; i++) {
-        ctx->frame[ctx->samples_in_frame++] = pcm[i];
-        if (running_statistics) {
-            w2s_norm_sample(&ctx->statistics, pcm[i]);
-            if (ctx->samples_in_frame % W2S_HOP == 0) w2s_norm_hop(&ctx->statistics);
-        }
-        if (ctx->samples_in_frame < W2S_FRAME) continue;
-        w2s_status status = take_frame(ctx);
-        memmove(ctx->frame, ctx->frame + W2S_HOP, W2S_HOP * sizeof *ctx->frame);
-        ctx->samples_in_frame = W2S_FRAME - W2S_HOP;
+    while (count > 0) {
+        size_t taken = W2S_HOP - ctx->hop_filled;
+        if (taken > count) taken = count;
+        memcpy(ctx->frame + W2S_HOP + ctx->hop_filled, pcm, taken * sizeof *pcm);
+        ctx->hop_filled += (uint32_t)taken;
+        pcm += taken;
+        count -= taken;
+        if (ctx->hop_filled < W2S_HOP) break;
+        w2s_status status = take_hop(ctx);
         if (status != W2S_OK) {
             ctx->state = FINISHED;
             return status;

@@ -145,9 +145,7 @@ typedef struct {
 
 // Statistics that normalise a frame.
 typedef struct {
-    w2s_stats total;  // all samples since the start
-    int32_t hop_sum;  // of the hop under way
-    uint64_t hop_squares;
+    w2s_stats total;  // all whole hops since the start
     uint32_t hops;
     int64_t mean;        // running mean of the sum of a hop, Q24
     int64_t power;       // running mean of the sum of squares of a hop, Q24
@@ -181,8 +179,10 @@ typedef struct w2s_context {
 
     uint8_t state;
     uint8_t norm;
-    uint32_t samples_in_frame;
-    int16_t frame[W2S_FRAME];
+    uint32_t hop_filled;       // samples of the hop under way
+    uint32_t hops;             // whole hops since the start
+    int16_t frame[W2S_FRAME];  // the hop before and the one under way
+    uint32_t used[2];          // bits that their samples use (w2s_norm_hop)
     w2s_norm_state statistics;
 
     uint32_t frames;          // log-mel rows so far
