@@ -140,6 +140,7 @@ def flash(
     env: str = DEFAULT_ENV,
     model: str | Path = DEFAULT_MODEL,
     *,
+    kernels: str | None = None,
     protocol: str | None = None,
     port: str | None = None,
     progress: Progress | None = None,
@@ -161,7 +162,7 @@ def flash(
     if port is not None:
         arguments += ["--upload-port", port]
     variables = {} if protocol is None else {"W2S_UPLOAD_PROTOCOL": protocol}
-    _run_pio(env, model, arguments, variables, progress)
+    _run_pio(env, model, arguments, variables, progress, kernels)
 
 
 def size(

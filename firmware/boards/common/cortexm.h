@@ -75,6 +75,10 @@
 
 static inline void cortexm_barrier(void) { __asm volatile("dsb\n\tisb" ::: "memory"); }
 
+/** Keeps the compiler from moving memory accesses across: between a program and its interrupt, on
+ *  one core, that is all it takes. */
+static inline void cortexm_order(void) { __asm volatile("" ::: "memory"); }
+
 static inline void cortexm_wait_for_interrupt(void) { __asm volatile("dsb\n\twfi" ::: "memory"); }
 
 /** Masks interrupts; the result goes to cortexm_unmask(). */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "uart.h"
 
+#include <string.h>
+
 #include "board.h"
 #include "cortexm.h"
 #include "port.h"
@@ -11,8 +13,9 @@
 #define READ_WAIT_MS 10u
 #define WRITE_PATIENCE_MS 250u
 
-/* Written by the interrupt alone: `head` and the counters. By the reader alone: `tail`. */
-static volatile uint8_t ring[RING_SIZE];
+/* Written by the interrupt alone: `ring`, `head` and the counters. By the reader alone: `tail`.
+ * Both count bytes and wrap with 2^32; a byte is in the ring before `head` says so. */
+static uint8_t ring[RING_SIZE];
 static volatile uint32_t head;
 static volatile uint32_t tail;
 static volatile uint32_t overruns;
@@ -25,6 +28,7 @@ void uart_received(uint8_t byte) {
         return;
     }
     ring[at % RING_SIZE] = byte;
+    cortexm_order();
     head = at + 1u;
 }
 
@@ -43,17 +47,25 @@ static void wait_for_byte(void) {
     }
 }
 
+/* Copies what lies before the ring's end. */
+static size_t take(uint8_t *bytes, size_t size) {
+    size_t waiting = head - tail;
+    size_t to_end = RING_SIZE - tail % RING_SIZE;
+    size_t count = size < waiting ? size : waiting;
+    count = count < to_end ? count : to_end;
+    cortexm_order();
+    memcpy(bytes, &ring[tail % RING_SIZE], count);
+    cortexm_order();
+    tail = tail + (uint32_t)count;
+    return count;
+}
+
 size_t uart_read(uint8_t *bytes, size_t size, bool wait) {
     if (wait && size > 0) {
         wait_for_byte();
     }
-    uint32_t at = tail;
-    size_t count = 0;
-    for (; count < size && at != head; count++, at++) {
-        bytes[count] = ring[at % RING_SIZE];
-    }
-    tail = at;
-    return count;
+    size_t count = take(bytes, size);
+    return count + take(bytes + count, size - count);
 }
 
 /* True once the transmitter is free, false after WRITE_PATIENCE_MS. */

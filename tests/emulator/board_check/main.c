@@ -87,6 +87,13 @@ static void unhandled_interrupt(void) {
     NVIC_ISPR0 = 1u << UNUSED_IRQ;
 }
 
+/* Reads nothing for a second. */
+static void be_deaf(void) {
+    for (uint32_t end = board_ms() + 1000u; board_ms() < end;) {
+    }
+    put("listening\n");
+}
+
 static void hang(void) {
     for (;;) {
     }
@@ -150,6 +157,9 @@ static void obey(char command) {
             break;
         case 't':
             watch_time();
+            break;
+        case 'd':
+            be_deaf();
             break;
         case 'v':
             use_float();

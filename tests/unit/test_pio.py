@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The boards' facts, PlatformIO's build tool without a registry, and what a failure says."""
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from platformio.dependencies import get_core_dependencies
+from semantic_version import SimpleSpec, Version
+
+from wav2small_micro import pio
+from wav2small_micro.errors import W2sError
+from wav2small_micro.paths import repo_root
+
+ENVS = ["stm32f407_discovery", "mps2_an386", "mps2_an500", "mps3_an547"]
+
+
+def test_the_default_board_is_the_first():
+    assert pio.envs() == ENVS
+    assert pio.envs()[0] == pio.DEFAULT_ENV
+
+
+def test_facts_of_the_first_board():
+    board = pio.board()
+    assert (board.machine, board.serial_index) == ("netduinoplus2", 1)
+    assert (board.flash_size, board.ram_size) == (1 << 20, 128 << 10)
+    assert board.clock_hz == 168_000_000
+    assert board.protocols[0] == "openocd"
+
+
+@pytest.mark.parametrize("env", ENVS)
+def test_every_board_has_its_folder_and_runs_in_the_emulator(env):
+    boards = repo_root() / "firmware" / "boards"
+    facts = json.loads((boards / f"{env}.json").read_text())
+    assert env in facts["build"]["sources"]
+    assert all((boards / folder).is_dir() for folder in facts["build"]["sources"])
+    assert "qemu" in pio.board(env).protocols
+
+
+def test_every_emulator_has_a_port_of_its_own():
+    assert len({pio.board(env).emulator_port for env in ENVS}) == len(ENVS)
+
+
+def test_an_unknown_board_names_the_known():
+    with pytest.raises(W2sError) as error:
+        pio.board("uno")
+    assert "mps2_an386" in error.value.hint
+
+
+def test_an_unknown_protocol_names_the_known():
+    with pytest.raises(W2sError) as error:
+        pio.flash("mps2_an386", protocol="openocd")
+    assert error.value.hint == "it has qemu"
+
+
+def test_size_of_what_is_not_built(monkeypatch, tmp_path):
+    monkeypatch.setattr(pio, "_build_dir", lambda model, kernels: tmp_path)
+    with pytest.raises(W2sError) as error:
+        pio.size()
+    assert "w2s build" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("scons", "package"), [("4.11.1", "4.41101.0"), ("4.8.1", "4.40801.0"), ("4.4", "4.40400.0")]
+)
+def test_package_version(scons, package):
+    assert pio.package_version(scons) == package
+
+
+def test_the_pinned_versions_belong_together():
+    package = pio.package_version(importlib.metadata.version("scons"))
+    assert Version(package) in SimpleSpec(get_core_dependencies()["tool-scons"])
+
+
+def test_seeded_scons_starts(tmp_path):
+    package = pio.seed_scons(tmp_path)
+    assert package is not None
+    # -I and -S: nothing but the package itself can be found.
+    answer = subprocess.run(
+        [sys.executable, "-I", "-S", package / "scons.py", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert importlib.metadata.version("scons") in answer.stdout
+
+
+def test_seeded_package_is_what_platformio_looks_for(tmp_path):
+    package = pio.seed_scons(tmp_path / "packages")
+    script = (
+        "from platformio.package.manager.core import get_core_package_dir;"
+        "print(get_core_package_dir('tool-scons', auto_install=False))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "PLATFORMIO_PACKAGES_DIR": str(tmp_path / "packages")},
+    )
+    assert Path(answer.stdout.strip()) == package
+
+
+def test_seeding_leaves_a_package_alone(tmp_path):
+    (tmp_path / "tool-scons").mkdir()
+    assert pio.seed_scons(tmp_path) == tmp_path / "tool-scons"
+    assert not list((tmp_path / "tool-scons").iterdir())
+
+
+def test_another_version_is_left_to_platformio(monkeypatch, tmp_path):
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "3.1.0")
+    assert pio.seed_scons(tmp_path) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failure_shows_the_compilers_words():
+    output = ["Compiling a.o", "a.c:1:1: error: expected ';'", "    1 | int x", "*** [a.o] Error 1"]
+    assert pio._tail(output).startswith("a.c:1:1: error")
