@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bench: parts that add up, counts that are QEMU's own, and firmware as fast as recorded."""
+
+import json
+from typing import Any
+
+import pytest
+
+from wav2small_micro import pio
+from wav2small_micro.emulator import NS_PER_INSTRUCTION, Emulator
+from wav2small_micro.engines.base import Model
+from wav2small_micro.link.client import Device
+from wav2small_micro.link.messages import Norm
+from wav2small_micro.profiler import bench, counts, parts
+
+pytestmark = pytest.mark.emulator
+
+BOARD, MODEL = "stm32f407_discovery", "wav2small-72k"
+CASE = bench.Case(BOARD, MODEL, pio.board(BOARD).kernels)
+
+
+@pytest.fixture(scope="module")
+def measured() -> dict[str, Any]:
+    """A short measurement of the default board and kernels."""
+    return bench.run(CASE, bench.audio(0.4))
+
+
+def by_part(results: dict[str, Any], figure: str) -> dict[str, Any]:
+    return {row["part"]: row[figure] for row in results["rows"]}
+
+
+@pytest.mark.parametrize("figure", ["instructions", "cycles"])
+def test_parts_add_up(measured: dict[str, Any], figure: str) -> None:
+    costs = by_part(measured, figure)
+    layers = sum(costs[name] for name in parts.LAYERS)
+    assert costs["network"] == pytest.approx(layers, rel=0.02)
+    assert costs["network"] >= layers
+    stages = sum(costs[name] for name in ("network", "front_end", "clock", "link"))
+    assert costs["loop"] == pytest.approx(stages, abs=2)
+
+
+def test_a_cycle_or_more_an_instruction(measured: dict[str, Any]) -> None:
+    for row in measured["rows"]:
+        by_refill = [row["cycles_by_refill"][p] for p in "123"]
+        assert row["instructions"] <= by_refill[0] * 1.01, row["part"]  # IT may be folded
+        assert by_refill == sorted(by_refill), row["part"]
+
+
+def test_functions_add_up_to_the_parts(measured: dict[str, Any]) -> None:
+    """They count from the reset on, so the first half second is in them."""
+    functions = sum(row["instructions"] for row in measured["functions"])
+    assert functions == pytest.approx(by_part(measured, "instructions")["loop"], rel=0.05)
+
+
+def test_instructions_are_those_that_qemu_counts(measured: dict[str, Any]) -> None:
+    """Under -icount the firmware's own clock counts instructions: an independent way to know.
+
+    That includes the start, when the layers fill: a little less a second, the longer the nearer.
+    """
+    elf = bench.build(CASE)
+    with (
+        Emulator(elf, pio.board(BOARD), icount=True) as emulator,
+        Device(emulator.transport()) as device,
+    ):
+        session = device.start(norm=Norm.LIVE)
+        session.send(bench.audio())
+        session.drain()
+        counters = device.counters()
+    exact = counters.ticks_network + counters.ticks_pool
+    a_second = exact * 1e9 / counters.tick_hz / NS_PER_INSTRUCTION / (counters.samples / 16000)
+    layers = sum(by_part(measured, "instructions")[name] for name in parts.LAYERS)
+    assert layers == pytest.approx(a_second, rel=0.02)
+
+
+def test_the_block_that_ends_a_window_is_among_the_worst(measured: dict[str, Any]) -> None:
+    blocks = measured["firmware"][0]["blocks"]
+    assert blocks["count"] == 20
+    assert blocks["worst_cycles"] >= blocks["mean_cycles"]
+    assert blocks["mean_cycles"] == pytest.approx(by_part(measured, "cycles")["loop"] / 50, abs=2)
+
+
+def test_no_cycles_for_a_core_that_the_model_was_not_checked_on() -> None:
+    board = pio.board("mps3_an547")
+    assert board.cpu not in counts.TIMED_CPUS
+    case = bench.Case(board.env, MODEL, board.kernels)
+    results = bench.run(case, bench.audio(0.04))
+    assert all(row["cycles"] is None and row["instructions"] > 0 for row in results["rows"])
+    assert results["firmware"][0]["blocks"] is None
+
+
+def test_macs_are_those_of_the_plan() -> None:
+    plan = Model.load(MODEL).plan
+    assert bench.macs(plan)["network"] == plan.macs_per_second
+
+
+# --- The record ---------------------------------------------------------------------------------
+
+
+def cases() -> list[bench.Case]:
+    """Every case of the committed record."""
+    record = json.loads(bench.record_path().read_text())
+    return [bench.Case(f["board"], f["model"], f["kernels"]) for f in record["firmware"]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", cases(), ids=str)
+def test_as_fast_and_as_small_as_recorded(case: bench.Case) -> None:
+    record = bench.read_record()
+    worse = bench.regressions(bench.run(case, bench.audio()), record)
+    assert not worse, "\n".join(worse)
