@@ -65,7 +65,7 @@ class Conversation:
             assert left > 0, f"no line in {timeout} s, only {self._got!r}"
             self._got += self.transport.read(left)
         line, _, self._got = self._got.partition(b"\n")
-        return line.decode().strip()
+        return line.decode(errors="replace").strip()
 
     def say(self, letter: str) -> None:
         self.transport.write(letter.encode(), 5.0)

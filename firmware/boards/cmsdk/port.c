@@ -1,7 +1,7 @@
 /*
  * Arm's MPS2 and MPS3 FPGA boards: UART and watchdog of the Cortex-M System Design Kit.
  *
- * Registers as in Arm DDI 0479, "Cortex-M System Design Kit": 4.3 (APB UART), 4.5 (APB watchdog).
+ * Registers as in Arm DDI 0479, "Cortex-M System Design Kit", chapter "APB components".
  * Which addresses and clocks: port_config.h of the board.
  *
  * SPDX-License-Identifier: Apache-2.0

@@ -18,8 +18,8 @@
 #define FULL_SPEED_HZ 168000000u
 #define APB1_DIVIDER 4u
 
-/* Polls; a few ms at 16 MHz. The crystal starts in 2 ms (typical, DS8626 table 32), the PLL
- * locks in 0.3 ms at most (table 36). */
+/* Polls; a few ms at 16 MHz. The crystal starts in 2 ms and the PLL locks in 0.3 ms (datasheet
+ * DS8626, HSE oscillator and PLL characteristics). */
 #define PATIENCE 20000u
 
 static bool wait_for(volatile const uint32_t *reg, uint32_t mask, uint32_t value) {
@@ -96,7 +96,7 @@ uint8_t port_reset_cause(void) {
 /* PA2 and PA3 to alternate function 7, pull-up on the receiver so that an open wire is idle. */
 static void uart_pins(void) {
     RCC_AHB1ENR |= RCC_AHB1ENR_GPIOA;
-    (void)RCC_AHB1ENR; /* the clock needs two cycles (RM0090, 7.3.10) */
+    (void)RCC_AHB1ENR; /* the clock needs two cycles to arrive: a read takes as long */
     GPIOA_AFRL = (GPIOA_AFRL & ~(0xFFu << 8)) | (0x77u << 8);
     GPIOA_OSPEEDR |= 0xAu << 4;
     GPIOA_PUPDR = (GPIOA_PUPDR & ~(0xFu << 4)) | (0x4u << 4);
@@ -108,7 +108,7 @@ void port_uart_init(uint32_t clock_hz) {
     RCC_APB1ENR |= RCC_APB1ENR_USART2;
     (void)RCC_APB1ENR;
     /* 16 samples a bit: BRR is the divider itself. 42 MHz / 46 = 913043, 0.9 % slow, where the
-     * receiver allows 3.75 % (RM0090, 30.3.5). */
+     * receiver allows 3.3 % (RM0090, 30.3.5). */
     USART2_BRR = (apb1_hz(clock_hz) + PORT_UART_BAUD / 2u) / PORT_UART_BAUD;
     USART2_CR1 = USART_CR1_UE | USART_CR1_RXNEIE | USART_CR1_TE | USART_CR1_RE;
     cortexm_enable_irq(PORT_UART_IRQ);
@@ -129,7 +129,7 @@ void port_uart_irq(void) {
     }
 }
 
-/* 32 kHz / 64 = 500 Hz, 1000 counts: 2 s. The oscillator runs at 17 to 47 kHz (DS8626, table 35),
+/* 32 kHz / 64 = 500 Hz, 1000 counts: 2 s. The oscillator runs at 17 to 47 kHz (DS8626, LSI),
  * so 1.4 s to 3.8 s. Once started it cannot be stopped; a halted core stops it. */
 bool port_watchdog_start(bool emulated) {
     if (emulated) {
