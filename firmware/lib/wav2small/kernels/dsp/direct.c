@@ -1,31 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// direct.c: a 3x3 convolution without Winograd, for layers outside its ranges: any multiplier and
-// shift that TFLite allows. Pairs of channels by SMLAD, requantisation written out.
-#include "../../requant.h"
-#include "layers.h"
-#include "simd.h"
+// direct.c: six rows of a 3x3 convolution by the direct kernel (direct.h).
+#include "direct.h"
 
-enum { PIXEL = W2S_DSP_PIXEL, WORDS = PIXEL / 2, TAP_WORDS = 9 * WORDS };
+enum { PIXEL = W2S_DSP_PIXEL, WORDS = PIXEL / 2 };
 
-static uint32_t weight_word(const int16_t *w) {
-    return (uint16_t)w[0] | (uint32_t)(uint16_t)w[1] << 16;
-}
-
-// One band of one row: all channels. `line` are the rows above, at and below, from the band's left
-// neighbour on.
+// One band of one row: all channels.
 static void pixel(const w2s_dsp_conv *conv, const uint32_t *const line[3], uint32_t *row,
                   unsigned band) {
     for (unsigned channel = 0; channel < W2S_CHANNELS; channel++) {
-        const int16_t *w = conv->direct + (size_t)channel * 2 * TAP_WORDS;
-        int32_t sum = conv->bias[channel];
-        for (unsigned ky = 0; ky < 3; ky++) {
-            for (unsigned i = 0; i < 3 * WORDS; i++, w += 2) {
-                sum = w2s_smlad(line[ky][i], weight_word(w), sum);
-            }
-        }
-        int32_t q = w2s_requantise(sum, conv->multiplier[channel], conv->shift[channel]);
-        int16_t a = (int16_t)(q < 0 ? 0 : q > 255 ? 255 : q);
+        int16_t a = w2s_dsp_direct_output(conv, line, channel);
         w2s_dsp_set(row, (band + 1) * PIXEL + channel, a);
         if (channel == 12) w2s_dsp_set(row, band * PIXEL + 13, a);
     }
