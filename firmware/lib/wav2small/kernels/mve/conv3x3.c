@@ -103,15 +103,16 @@ void w2s_mve_conv3x3(const w2s_mve_filter *filters, const w2s_mve_column *in, un
     for (; bands > 1; bands -= 2, in += 2, out += 2 * band_step) {
         int8_t *to = out;
         for (const w2s_mve_filter *filter = filters; filter < end; filter++, to++) {
+            const w2s_mve_relu relu = filter->relu;
             int32x4_t left, right;
             tile_of_two(in[0][0], filter->tap[0][0], &left, &right);
-            w2s_mve_store(to, rows, w2s_mve_add_relu(left, &filter->relu));
-            w2s_mve_store(to + band_step, rows, w2s_mve_add_relu(right, &filter->relu));
+            w2s_mve_store(to, rows, w2s_mve_add_relu(left, relu));
+            w2s_mve_store(to + band_step, rows, w2s_mve_add_relu(right, relu));
         }
     }
     if (bands == 0) return;
     for (const w2s_mve_filter *filter = filters; filter < end; filter++, out++) {
         int32x4_t sums = tile_of_one(in[0][0], filter->tap[0][0]);
-        w2s_mve_store(out, rows, w2s_mve_add_relu(sums, &filter->relu));
+        w2s_mve_store(out, rows, w2s_mve_add_relu(sums, filter->relu));
     }
 }

@@ -41,6 +41,7 @@ void w2s_mve_conv_first(const w2s_mve_first *filters, const int8_t input[2][W2S_
         const w2s_mve_first *filter = filters;
         int8_t *to = out[0][2];
         for (unsigned channel = 0; channel < W2S_CHANNELS; channel++, filter++, to++) {
+            const w2s_mve_relu relu = filter->relu;
             const int8x16_t w00 = vldrbq_s8(filter->patch[0][0][0]);
             const int8x16_t w01 = vldrbq_s8(filter->patch[0][1][0]);
             const int8x16_t w10 = vldrbq_s8(filter->patch[1][0][0]);
@@ -49,8 +50,8 @@ void w2s_mve_conv_first(const w2s_mve_first *filters, const int8_t input[2][W2S_
                                            vmladavq_s8(late, w00), vmladavq_s8(late, w01));
             int32x4_t right = w2s_mve_lanes(vmladavq_s8(early, w10), vmladavq_s8(early, w11),
                                             vmladavq_s8(late, w10), vmladavq_s8(late, w11));
-            w2s_mve_store(to, rows, w2s_mve_add_relu(left, &filter->relu));
-            w2s_mve_store(to + W2S_MVE_COLUMN, rows, w2s_mve_add_relu(right, &filter->relu));
+            w2s_mve_store(to, rows, w2s_mve_add_relu(left, relu));
+            w2s_mve_store(to + W2S_MVE_COLUMN, rows, w2s_mve_add_relu(right, relu));
         }
     }
 }

@@ -47,7 +47,7 @@ void w2s_mve_dense(const w2s_mve_pair *pairs, const int8_t in[W2S_MVE_BATCH][W2S
     for (int8_t *to = out[0]; pairs < end; pairs++, to += 2) {
         int32x4_t first, second;
         tile(in[0], pairs->weight[0][0], &first, &second);
-        w2s_mve_store(to, rows, w2s_mve_add_signed(first, &pairs->requant[0]));
-        w2s_mve_store(to + 1, rows, w2s_mve_add_signed(second, &pairs->requant[1]));
+        w2s_mve_store(to, rows, w2s_mve_add_signed(first, pairs->requant[0]));
+        w2s_mve_store(to + 1, rows, w2s_mve_add_signed(second, pairs->requant[1]));
     }
 }

@@ -18,7 +18,7 @@ void w2s_mve_pointwise(const w2s_mve_point *points, const int8_t in[W2S_MVE_BATC
             const int8x16_t w = vldrbq_s8(point->weight);
             int32x4_t sums = w2s_mve_lanes(vmladavq_s8(x0, w), vmladavq_s8(x1, w),
                                            vmladavq_s8(x2, w), vmladavq_s8(x3, w));
-            w2s_mve_store(to, rows, w2s_mve_add_signed(sums, &point->requant));
+            w2s_mve_store(to, rows, w2s_mve_add_signed(sums, point->requant));
         }
     }
 }

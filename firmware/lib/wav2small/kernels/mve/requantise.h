@@ -21,15 +21,15 @@
 
 #include <arm_mve.h>
 
-static inline int32x4_t w2s_mve_add_relu(int32x4_t x, const w2s_mve_relu *relu) {
-    int32x4_t y = vqrdmulhq_n_s32(vaddq_n_s32(x, relu->bias), relu->multiplier);
-    return vshrq_n_s32(vqshlq_r_s32(vqaddq_n_s32(y, relu->offset), relu->shift), 24);
+static inline int32x4_t w2s_mve_add_relu(int32x4_t x, w2s_mve_relu relu) {
+    int32x4_t y = vqrdmulhq_n_s32(vaddq_n_s32(x, relu.bias), relu.multiplier);
+    return vshrq_n_s32(vqshlq_r_s32(vqaddq_n_s32(y, relu.offset), relu.shift), 24);
 }
 
-static inline int32x4_t w2s_mve_add_signed(int32x4_t x, const w2s_mve_signed *requant) {
-    int32x4_t y = vqrdmulhq_n_s32(vaddq_n_s32(x, requant->bias), requant->multiplier);
-    y = vrshlq_n_s32(vqaddq_s32(y, vshrq_n_s32(y, 31)), requant->shift);
-    return vshrq_n_s32(vqshlq_n_s32(vaddq_n_s32(y, requant->zero), 24), 24);
+static inline int32x4_t w2s_mve_add_signed(int32x4_t x, w2s_mve_signed requant) {
+    int32x4_t y = vqrdmulhq_n_s32(vaddq_n_s32(x, requant.bias), requant.multiplier);
+    y = vrshlq_n_s32(vqaddq_s32(y, vshrq_n_s32(y, 31)), requant.shift);
+    return vshrq_n_s32(vqshlq_n_s32(vaddq_n_s32(y, requant.zero), 24), 24);
 }
 
 // Four sums in core registers to the lanes of a vector.
