@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 from typer.core import TyperGroup
 
 from wav2small_micro.errors import W2sError
@@ -62,14 +63,14 @@ def _plain(value: Any) -> Any:
     return to_list() if to_list else str(value)
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """A rich table: the first column is the name, the others are figures."""
-    made = Table(title=title, title_justify="left", title_style="bold")
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> RenderableType:
+    """A table under its title: the first column is the name, the others are figures."""
+    made = Table()
     for i, column in enumerate(columns):
         made.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
     for row in rows:
         made.add_row(*row)
-    return made
+    return Group(Text(title, style="bold"), made)
 
 
 def flat_rows(data: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

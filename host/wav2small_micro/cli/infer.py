@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from wav2small_micro.cli import clips as clip_arguments
 from wav2small_micro.cli.console import (
@@ -122,7 +122,7 @@ def _progress() -> Progress:
     )
 
 
-def clip_table(reports: list[ClipReport], engines: list[str]) -> Table:
+def clip_table(reports: list[ClipReport], engines: list[str]) -> RenderableType:
     """One row a clip, A/D/V an engine, the reason where there is no answer."""
     rows = []
     for report in reports:
