@@ -78,7 +78,8 @@ class AttentionPool(keras.layers.Layer):
     channel)."""
 
     def call(self, lin: Any, sof: Any) -> Any:
-        return ops.sum(lin * ops.softmax(sof, axis=1), axis=1)
+        weight = ops.exp(sof - ops.max(sof, axis=1, keepdims=True))
+        return ops.sum(lin * weight, axis=1) / ops.sum(weight, axis=1)
 
 
 @keras.saving.register_keras_serializable("wav2small")

@@ -231,17 +231,19 @@ def with_metadata(
     model = _load(content)
     for index, name in (names or {}).items():
         model.subgraphs[0].tensors[index].name = name.encode()
-    for entry in _list(model.metadata):
-        model.buffers[entry.buffer].data = None
+    spare = [entry.buffer for entry in _list(model.metadata)]
+    for index in spare:
+        model.buffers[index].data = None
     model.metadata = []
     model.metadataBuffer = None
     model.description = b"Wav2Small"
     for key, value in sorted(metadata.items()):
+        if not spare:
+            spare.append(len(model.buffers))
+            model.buffers.append(schema.BufferT())
         entry = schema.MetadataT()
-        entry.name, entry.buffer = key.encode(), len(model.buffers)
-        buffer = schema.BufferT()
-        buffer.data = np.frombuffer(value, np.uint8)
-        model.buffers.append(buffer)
+        entry.name, entry.buffer = key.encode(), spare.pop(0)
+        model.buffers[entry.buffer].data = np.frombuffer(value, np.uint8)
         model.metadata.append(entry)
     return _pack(model)
 

@@ -35,7 +35,8 @@ def test_identical_on_extremes(name: str) -> None:
     rng = np.random.default_rng(3)
     model = base.Model.load(name)
     square = np.where(np.arange(3333) % 40 < 20, 32767, -32768)
-    for pcm in (np.zeros(3200), square, rng.integers(-32768, 32768, 4000), np.ones(64), square[:96]):
+    noise = rng.integers(-32768, 32768, 4000)
+    for pcm in (np.zeros(3200), square, noise, np.ones(64), square[:96]):
         for norm in ("utterance", "live"):
             assert_identical(model, np.asarray(pcm, np.int16), norm)
 

@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("keras", reason="training is not installed: pip install -e '.[train]'")
 
 from support.students import forward, randomise
+
 from wav2small_micro import reference, student
 from wav2small_micro.errors import W2sError
 
@@ -21,7 +22,8 @@ SPEECH_LIKE = np.random.default_rng(5).uniform(-90, 20, (70, 26)).astype(np.floa
 
 
 @pytest.mark.parametrize(
-    ("architecture", "trained", "with_front_end"), [("72k", 67_395, 72_477), ("17k", 10_806, 15_888)]
+    ("architecture", "trained", "with_front_end"),
+    [("72k", 67_395, 72_477), ("17k", 10_806, 15_888)],
 )
 def test_parameters_are_those_of_the_paper(
     architecture: student.Architecture, trained: int, with_front_end: int
@@ -41,7 +43,7 @@ def test_parameters_are_those_of_the_paper(
 def test_students_are_the_network_of_the_paper(
     architecture: student.Architecture, frames: int
 ) -> None:
-    """Pool alignment, pooling over time, X X^T and orders, against plain numpy at odd and even lengths."""
+    """Pool alignment, attention, X X^T and orders, at odd and even lengths, against numpy."""
     model = randomise(student.build(architecture))
     rows = SPEECH_LIKE[:frames]
     found = np.asarray(model(rows[None], training=False))[0]

@@ -72,7 +72,7 @@ def test_a_cut_file_is_refused(data: st.DataObject) -> None:
 
 
 def test_refusals(tmp_path: object) -> None:
-    with pytest.raises(W2sError, match="not a .tflite file"):
+    with pytest.raises(W2sError, match=r"not a \.tflite file"):
         tflite_file.read(b"RIFF0000WAVE")
     with pytest.raises(W2sError, match="cannot be read"):
         tflite_file.read("nowhere.tflite")
