@@ -111,6 +111,28 @@ def _print(results: dict[str, Any], functions: int) -> None:
             columns = ["functions, callees left out", "M instructions", "M cycles"]
             out.print(table("", columns, _function_rows(own[:functions])))
         out.print()
+    if len(results["firmware"]) > 1:
+        out.print(table("All, M a second of audio", _SUMMARY, _summary(results)))
+
+
+_SUMMARY = ("", "network", "cycles", "loop", "cycles", "worst block", "RAM", "flash")
+
+
+def _summary(results: dict[str, Any]) -> Iterable[tuple[str, ...]]:
+    """A line a build, to compare kernel sets and boards."""
+    for firmware in results["firmware"]:
+        rows = {row["part"]: row for row in results["rows"] if _case(row) == _case(firmware)}
+        yield (
+            " ".join((firmware["board"], firmware["model"], firmware["kernels"])),
+            *(
+                _millions(rows[part][figure])
+                for part in ("network", "loop")
+                for figure in ("instructions", "cycles")
+            ),
+            _millions((firmware["blocks"] or {}).get("worst_cycles")),
+            f"{firmware['ram']:,}",
+            f"{firmware['flash']:,}",
+        )
 
 
 def _case(row: dict[str, Any]) -> tuple[str, ...]:

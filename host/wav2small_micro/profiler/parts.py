@@ -2,7 +2,7 @@
 """Which part of the firmware a cost belongs to.
 
 The firmware keeps time itself: before and after each layer it reads ``board_ticks()``, and then
-stores the difference in ``w2s_context::ticks[layer]`` (charge() in wav2small.c). Both are events
+stores the difference in ``w2s_context::ticks[layer]`` (w2s_charge() in wav2small.c). Both are events
 here: what ran between the last two readings of the clock before a store belongs to the layer that
 the store is for. That needs no assumption about functions, so it holds for any kernel set, however
 the compiler inlines, and two layers that share a function are told apart exactly.
@@ -159,7 +159,7 @@ def attribute(events: np.ndarray, skip: int = 0) -> Profile:
     if missing:
         raise W2sError(
             f"the profile saw nothing of {', '.join(missing)}",
-            "the firmware must charge() every layer: see profiler/parts.py",
+            "the firmware must w2s_charge() every layer: see profiler/parts.py",
         )
     found["clock"] = (totals[-1, Scope.CLOCK] - totals[0, Scope.CLOCK]) / seconds
     found["loop"] = blocks.sum(axis=0) / seconds
