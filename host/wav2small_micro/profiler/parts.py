@@ -2,10 +2,10 @@
 """Which part of the firmware a cost belongs to.
 
 The firmware keeps time itself: before and after each layer it reads ``board_ticks()``, and then
-stores the difference in ``w2s_context::ticks[layer]`` (w2s_charge() in wav2small.c). Both are events
-here: what ran between the last two readings of the clock before a store belongs to the layer that
-the store is for. That needs no assumption about functions, so it holds for any kernel set, however
-the compiler inlines, and two layers that share a function are told apart exactly.
+stores the difference in ``w2s_context::ticks[layer]`` (w2s_charge() in wav2small.c). Both are
+events here: what ran between the last two readings of the clock before a store belongs to the layer
+that the store is for. That needs no assumption about functions, so it holds for any kernel set,
+however the compiler inlines, and two layers that share a function are told apart exactly.
 
 ``w2s_push()`` (a hop of samples) and ``session_push()`` (a block of 20 ms) are events too: from a
 hop's begin to the end of its log-mel is the front end, from there to its last layer the network.
