@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // weights.h: wav2small-17k, generated from the int8 .tflite with SHA-256
-// f49a85569f1244ae7513c1f504f22939116fda9bbfc782784d46dd21ae0e5bfa
+// 8368840f9a75ce193c640428061f97238fcdfb5904415ecbe459bad52d981610
 #ifndef W2S_WEIGHTS_H
 #define W2S_WEIGHTS_H
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // weights.h: wav2small-72k, generated from the int8 .tflite with SHA-256
-// ed9acc0f88525acad088f24caf205c19c63d7146b057951650417cca6cf9656a
+// 5bacdc2f444720966f50b4467b4c27a740d8fee5395a059ae0cec4e18c87ab19
 #ifndef W2S_WEIGHTS_H
 #define W2S_WEIGHTS_H
 
