@@ -96,7 +96,8 @@ void request_start(app_t *app) {
 
 void request_audio(app_t *app) {
     session_t *session = &app->session;
-    const uint8_t *pcm = app->reader.payload + sizeof(link_audio_t);
+    /* Samples where the reader decoded them: it aligns its payload. */
+    const void *pcm = app->reader.payload + sizeof(link_audio_t);
     const size_t bytes = app->reader.length - sizeof(link_audio_t);
     link_audio_t request;
     memcpy(&request, app->reader.payload, sizeof request);

@@ -37,17 +37,15 @@ size_t harness_cobs_encode(const uint8_t *data, size_t length, size_t split, uin
     return collected.length;
 }
 
-/* Decodes bytes without delimiters; returns the length, or -1 where the last block is cut. */
+/* Decodes bytes without delimiters; returns the length, or -1 where they are no encoding. */
 long harness_cobs_decode(const uint8_t *data, size_t length, uint8_t *out) {
-    link_cobs_decoder_t decoder;
-    long used = 0;
-    link_cobs_decoder_start(&decoder);
-    for (size_t i = 0; i < length; ++i) {
-        if (link_cobs_decoder_feed(&decoder, data[i], out + used)) {
-            ++used;
-        }
+    size_t decoded = 0;
+    memcpy(out, data, length);
+    if (!link_cobs_decode(out, length, &decoded)) {
+        return -1;
     }
-    return link_cobs_decoder_complete(&decoder) ? used : -1;
+    memmove(out, out + 1, decoded);
+    return (long)decoded;
 }
 
 /* Writes a frame; returns its length. */
@@ -69,13 +67,9 @@ void harness_reader_start(void) {
 
 /* Feeds bytes until one completes a frame or a line; `taken` says how many went in. */
 int harness_reader_feed(const uint8_t *data, size_t length, size_t *taken) {
-    for (*taken = 0; *taken < length;) {
-        link_reader_event_t event = link_reader_feed(&reader, data[(*taken)++]);
-        if (event != LINK_READER_NOTHING) {
-            return (int)event;
-        }
-    }
-    return LINK_READER_NOTHING;
+    link_reader_event_t event;
+    *taken = link_reader_feed(&reader, data, length, &event);
+    return (int)event;
 }
 
 void harness_reader_wait(uint32_t ms) { link_reader_wait(&reader, ms); }

@@ -5,11 +5,13 @@
 2. Whatever bytes come first, a good frame after two delimiters is received (one may be lost to
    close what the bytes before had opened).
 3. No damaged frame is received: what is received was sent.
-4. The reader never writes outside its buffers, whatever comes (UBSan traps; ASan in test_fuzz.py).
+4. However the bytes are cut into pieces, the reader makes the same of them.
+5. The reader never writes outside its buffers, whatever comes (UBSan traps; ASan in test_fuzz.py).
 """
 
 import ctypes
 import zlib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -97,6 +99,16 @@ class Link:
     def reader(self) -> ReaderHead:
         return self.c.harness_reader().contents
 
+    def feed_pieces(self, pieces: list[bytes]) -> list[Received | str]:
+        """What the reader makes of a stream that comes in pieces."""
+        return [item for piece in pieces for item in self.feed(piece)]
+
+    @property
+    def counters(self) -> tuple[int, int, int]:
+        """Good frames, wrong checksums, broken frames."""
+        head = self.reader
+        return head.frames_ok, head.crc_errors, head.framing_errors
+
     def feed(self, stream: bytes) -> list[Received | str]:
         """What the reader makes of these bytes."""
         found: list[Received | str] = []
@@ -161,6 +173,27 @@ def test_cobs_refuses_what_pypi_refuses(link: Link, encoded: bytes) -> None:
     assert link.decode(encoded) == expected
 
 
+@given(st.lists(st.sampled_from([b"\1", b"\2\1", b"\xff", b"\x05" * 253]), max_size=12))
+@example([b"\xff" + b"\1" * 254])
+@example([b"\xff" + b"\1" * 254, b"\1"])
+@example([b"\xff" + b"\1" * 254, b"\xff" + b"\2" * 254, b"\2\3", b"\1"])
+def test_cobs_decodes_what_no_encoder_writes_as_pypi(link: Link, parts: list[bytes]) -> None:
+    """Cut blocks, and an empty block behind a full one, which some encoders write."""
+    encoded = b"".join(parts)
+    try:
+        expected: bytes | None = cobs.decode(encoded) if encoded else None
+    except cobs.DecodeError:
+        expected = None
+    assert link.decode(encoded) == expected
+
+
+@pytest.mark.parametrize(
+    "encoded", [b"", b"\0", b"\1\0", b"\2\1\0\1", b"\xff" + b"\1" * 254 + b"\0"]
+)
+def test_cobs_decoder_ends_where_there_is_no_length_code(link: Link, encoded: bytes) -> None:
+    assert link.decode(encoded) is None
+
+
 @given(st.integers(0, 255), st.integers(0, 255), payloads)
 def test_writer_and_codec_agree(link: Link, code: int, seq: int, payload: bytes) -> None:
     assert link.write(code, seq, payload) == codec.encode_raw(code, seq, payload)
@@ -209,6 +242,72 @@ def test_truncated_frame_is_dropped_and_the_next_one_is_not(
     link.start()
     assert link.feed(frame[:cut] + frame) == [Received(1, 2, payload)]
     assert link.reader.crc_errors + link.reader.framing_errors == 1
+
+
+def cut(stream: bytes, at: list[int]) -> list[bytes]:
+    """The pieces between the byte positions."""
+    bounds = [0, *sorted(at), len(stream)]
+    return [stream[a:b] for a, b in pairwise(bounds)]
+
+
+# A full COBS block, zeros, text before and after, and a frame that is damaged.
+MIXED = (
+    b"help\r"
+    + codec.encode_raw(1, 2, b"\x55" * 260 + bytes(3) + b"x")
+    + b"\0\x09cut\0"
+    + codec.encode_raw(3, 4, bytes(5))
+    + b"\x80\rinfo\n"
+)
+
+
+def test_pieces_split_at_every_byte(link: Link) -> None:
+    link.start()
+    expected = link.feed_pieces([MIXED[i : i + 1] for i in range(len(MIXED))])
+    counters = link.counters
+    assert [type(item) for item in expected] == [str, Received, Received, str]
+    assert counters == (2, 0, 1)
+    for at in range(len(MIXED) + 1):
+        link.start()
+        assert link.feed_pieces([MIXED[:at], MIXED[at:]]) == expected
+        assert link.counters == counters
+
+
+stretches = st.one_of(
+    st.binary(max_size=40),
+    st.sampled_from([b"\0", b"\r", b"help\r", b"\b", b"\xff" * 300, b"\1" * 1200]),
+    st.tuples(st.integers(0, 255), st.integers(0, 255), payloads).map(
+        lambda frame: codec.encode_raw(*frame)
+    ),
+)
+
+
+@given(st.lists(stretches, max_size=6).map(b"".join), st.data())
+def test_pieces_do_not_matter(link: Link, stream: bytes, choose: st.DataObject) -> None:
+    """However a stream is cut, the reader makes of it what it makes of single bytes."""
+    at = choose.draw(st.lists(st.integers(0, len(stream)), max_size=8))
+    link.start()
+    expected = link.feed_pieces([stream[i : i + 1] for i in range(len(stream))])
+    counters = link.counters
+    link.start()
+    assert link.feed_pieces(cut(stream, at)) == expected
+    assert link.counters == counters
+
+
+@pytest.mark.parametrize("payload", [b"", b"x", b"\x55" * 640, bytes(640), b"\x55" * 1024])
+def test_payload_is_aligned(reader: Link, payload: bytes) -> None:
+    """Samples are used where they were decoded."""
+    assert reader.feed(codec.encode_raw(3, 1, payload)) == [Received(3, 1, payload)]
+    assert ctypes.addressof(reader.reader.payload.contents) % 4 == 0
+
+
+@pytest.mark.parametrize("fill", [b"\0", b"\x55"])
+def test_longest_payload_of(reader: Link, fill: bytes) -> None:
+    """As encoded bytes the one is as long as a frame gets, the other as short."""
+    longest = fill * MAX_PAYLOAD
+    assert reader.feed(codec.encode_raw(1, 1, longest)) == [Received(1, 1, longest)]
+    assert reader.feed(codec.encode_raw(1, 1, longest + fill)) == []
+    assert reader.reader.framing_errors == 1
+    assert reader.feed(codec.encode_raw(1, 1, longest)) == [Received(1, 1, longest)]
 
 
 def test_longest_payload_and_one_more(reader: Link) -> None:

@@ -70,22 +70,31 @@ void link_cobs_encoder_finish(link_cobs_encoder_t *encoder) {
 
 /// Decoder ///
 
-void link_cobs_decoder_start(link_cobs_decoder_t *decoder) {
-    decoder->left = 0;
-    decoder->zero_pending = false;
-}
-
-bool link_cobs_decoder_feed(link_cobs_decoder_t *decoder, uint8_t byte, uint8_t *out) {
-    if (decoder->left > 0) {
-        --decoder->left;
-        *out = byte;
-        return true;
+/* A length code turns into the zero that the block before it stands for (the first one, into a
+ * zero that nobody reads). Only a full block stands for none: the code behind it goes, and all that
+ * follows moves down by one. */
+bool link_cobs_decode(uint8_t *data, size_t length, size_t *decoded) {
+    size_t dropped = 0;
+    bool after_full = false;
+    if (length == 0) {
+        return false;
     }
-    bool zero = decoder->zero_pending;
-    decoder->left = (uint8_t)(byte - 1u);
-    decoder->zero_pending = byte != LINK_COBS_FULL_BLOCK;
-    *out = 0;
-    return zero;
+    for (size_t at = 0; at < length;) {
+        const size_t code = data[at];
+        if (code == 0 || code > length - at) {
+            return false;
+        }
+        if (after_full) {
+            ++dropped;
+        } else {
+            data[at - dropped] = 0;
+        }
+        if (dropped > 0) {
+            memmove(data + at + 1 - dropped, data + at + 1, code - 1);
+        }
+        after_full = code == LINK_COBS_FULL_BLOCK;
+        at += code;
+    }
+    *decoded = length - 1 - dropped;
+    return true;
 }
-
-bool link_cobs_decoder_complete(const link_cobs_decoder_t *decoder) { return decoder->left == 0; }

@@ -3,8 +3,9 @@
  * 7(2), 1999): turns any bytes into bytes without 0x00 at a cost of one byte in 254, so that
  * 0x00 can mark where a frame begins and ends.
  *
- * Both directions work on a stream. The encoder holds one block of 254 bytes, because the
- * length of a run goes out before the run; the decoder holds no data at all. */
+ * The encoder works on a stream and holds one block of 254 bytes, because the length of a run
+ * goes out before the run. The decoder works on a whole frame in its place: but for the length
+ * codes a frame is its own decoding, so hardly a byte moves, and the cost is that of the zeros. */
 #ifndef LINK_COBS_H
 #define LINK_COBS_H
 
@@ -34,18 +35,12 @@ void link_cobs_encoder_add(link_cobs_encoder_t *encoder, const void *data, size_
 /* Ends the frame with its delimiter, and sends what was held back. */
 void link_cobs_encoder_finish(link_cobs_encoder_t *encoder);
 
-typedef struct {
-    uint8_t left;      /* bytes to come before the next length code */
-    bool zero_pending; /* a zero stands between this block and the next, if there is a next */
-} link_cobs_decoder_t;
+/* Most bytes that `length` bytes take when encoded, delimiters left out. */
+#define LINK_COBS_ENCODED_SIZE(length) ((length) + (length) / 254u + 1u)
 
-/* Begins a frame. */
-void link_cobs_decoder_start(link_cobs_decoder_t *decoder);
-
-/* Takes one encoded byte, which must not be 0x00. True when it yields a byte, stored in `out`. */
-bool link_cobs_decoder_feed(link_cobs_decoder_t *decoder, uint8_t byte, uint8_t *out);
-
-/* True when the frame may end here, false when bytes of its last block are missing. */
-bool link_cobs_decoder_complete(const link_cobs_decoder_t *decoder);
+/* Decodes the frame of `length` bytes between two delimiters in its place: what it holds begins at
+ * data[1] and its size goes to `decoded`. False where this is no encoding: nothing at all, a block
+ * cut short, or 0x00 for a length code. What lies at `data` is then of no use. */
+bool link_cobs_decode(uint8_t *data, size_t length, size_t *decoded);
 
 #endif

@@ -28,13 +28,17 @@
 enum {
     LINK_FRAME_HEAD = 2, /* type and sequence number */
     LINK_FRAME_TAIL = 4, /* CRC-32 */
-    LINK_MAX_LINE = 47,  /* characters; the longest command is far shorter */
+    LINK_MAX_FRAME = LINK_FRAME_HEAD + LINK_MAX_PAYLOAD + LINK_FRAME_TAIL,
+    LINK_MAX_LINE = 47, /* characters; the longest command is far shorter */
+    /* Before an encoded frame in the buffer: with its first length code and the head this makes
+     * four bytes, so that the payload is aligned where it is decoded. */
+    LINK_FRAME_LEAD = 1,
 };
 
 typedef enum {
     LINK_READER_NOTHING, /* needs more bytes */
-    LINK_READER_FRAME,   /* type, sequence, payload and length are valid until the next byte */
-    LINK_READER_LINE,    /* line holds a command, not empty, until the next byte */
+    LINK_READER_FRAME,   /* type, sequence, payload and length are valid until the next feed */
+    LINK_READER_LINE,    /* line holds a command, not empty, until the next feed */
 } link_reader_event_t;
 
 typedef struct {
@@ -47,19 +51,18 @@ typedef struct {
     /* Result of the last event. */
     uint8_t type;
     uint8_t sequence;
-    const uint8_t *payload;
+    const uint8_t *payload; /* at a multiple of 4 */
     size_t length;
     link_reader_counters_t counters;
 
     /* Private. A frame and a line are never gathered at the same time. */
-    link_cobs_decoder_t cobs;
     uint32_t silence_ms;
-    size_t used;
+    size_t used; /* encoded bytes of the frame, or characters of the line */
     bool in_frame;
-    bool begun;  /* the frame has at least one encoded byte */
     bool spoilt; /* the frame or line does not fit or has a bad byte: drop it when it ends */
     union {
-        uint8_t frame[LINK_FRAME_HEAD + LINK_MAX_PAYLOAD + LINK_FRAME_TAIL];
+        uint32_t aligned;
+        uint8_t frame[LINK_FRAME_LEAD + LINK_COBS_ENCODED_SIZE(LINK_MAX_FRAME)];
         char line[LINK_MAX_LINE + 1];
     } buffer;
 } link_reader_t;
@@ -67,8 +70,10 @@ typedef struct {
 /* Starts in the text state with all counters at zero. */
 void link_reader_init(link_reader_t *reader);
 
-/* Takes one byte of the stream and says what it completed. */
-link_reader_event_t link_reader_feed(link_reader_t *reader, uint8_t byte);
+/* Takes bytes of the stream up to the first that completes something, and says what in `event`.
+ * Returns how many of the `length` it took: the rest is for the next call. */
+size_t link_reader_feed(link_reader_t *reader, const uint8_t *bytes, size_t length,
+                        link_reader_event_t *event);
 
 /* Tells that the caller waited `ms` more milliseconds and no byte came. Time in which the caller
  * did not listen must not be reported: bytes may have been waiting. */
