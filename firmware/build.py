@@ -42,8 +42,8 @@ def add(env, name: str, folder: Path, sources: str = "+<*>") -> None:
     env.BuildSources(os.path.join("$BUILD_DIR", name), str(folder), src_filter=sources)
 
 
-def optimise_kernels(env, node):
-    """The kernels are where the time goes, and small: speed before size."""
+def optimise_library(env, node):
+    """The library is where the time goes, and small: speed before size."""
     return env.Object(node, OPTIMISATION="-O3")
 
 
@@ -51,7 +51,7 @@ kernels = find_kernels(
     os.environ.get("W2S_KERNELS") or env.BoardConfig().get("build.kernels", "portable")  # noqa: F821
 )
 env.Append(CPPDEFINES=[f"W2S_KERNELS_{kernels.upper()}"])  # noqa: F821
-env.AddBuildMiddleware(optimise_kernels, "*/kernels/*.c")  # noqa: F821
+env.AddBuildMiddleware(optimise_library, "*/wav2small/*.c")  # noqa: F821
 add(env, "link", ROOT / "firmware" / "lib" / "link")  # noqa: F821
 add(
     env,  # noqa: F821

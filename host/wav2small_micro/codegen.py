@@ -8,7 +8,7 @@ it by hash. The front end's tables do not depend on a model.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,10 @@ def frontend_tables() -> str:
     """``logmel_tables.h``: window, twiddles, mel weights and log2 of the integer front end."""
     q31 = 2**31
     hann = np.minimum(np.round(reference.window() * q31), q31 - 1)
-    cosine = np.minimum(np.round(np.cos(2 * np.pi * np.arange(33) / 64) * q31), q31 - 1)
+    cosine = np.minimum(np.round(np.cos(2 * np.pi * np.arange(17) / 64) * q31), q31 - 1)
+    turns = 2 * np.pi * np.outer(np.arange(1, 8), np.arange(1, 4)) / 32
+    twiddles = np.round(np.stack([np.cos(turns), np.sin(turns)], axis=2) * q31)
+    twiddles = np.minimum(twiddles, q31 - 1)
     mel = reference.mel_matrix()
     first, bins, weights = [], [], []
     for band in mel.T:
@@ -51,7 +54,9 @@ def frontend_tables() -> str:
         "// Periodic Hann window, Q31.\n"
         + _array("static const int32_t w2s_hann[64]", hann)
         + "\n// cos(2 pi k / 64), Q31.\n"
-        + _array("static const int32_t w2s_cos64[33]", cosine)
+        + _array("static const int32_t w2s_cos64[17]", cosine)
+        + "\n// cos and sin of 2 pi n m / 32, Q31: n of 1 .. 7, m of 1 .. 3.\n"
+        + _array("static const int32_t w2s_twiddles[42]", twiddles.ravel())
         + f"\n// Slaney mel weights of a band's bins, Q{MEL_WEIGHT_BITS}; band 0 has none.\n"
         f"#define W2S_MEL_WEIGHT_BITS {MEL_WEIGHT_BITS}\n"
         + _array(f"static const uint16_t w2s_mel_weights[{len(weights)}]", weights)
@@ -161,18 +166,28 @@ const w2s_model w2s_model_data = {{
 
 
 def dsp_source(plan: Plan) -> str:
-    """``weights_dsp.c``: the same weights, packed for the DSP kernels.
+    """``weights_dsp.c``: the same weights, packed for the DSP kernels."""
+    return _packed_source(plan, "dsp", dsp.pack)
+
+
+def compact_source(plan: Plan) -> str:
+    """``weights_compact.c``: packed for the compact ones."""
+    return _packed_source(plan, "compact", compact.pack)
+
+
+def _packed_source(plan: Plan, kernels: str, pack: Callable[[Plan], dsp.Packed]) -> str:
+    """Weights for ``w2s_packed_weights`` of kernels/dsp/packed.h.
 
     A model that the set cannot run gives a file that says so to whoever builds with it.
     """
     head = (
-        _LICENCE + f"// weights_dsp.c: {plan.name}, packed for kernels/dsp, from the .tflite\n"
-        f"// {plan.sha256}\n"
-        '#include "weights.h"\n\n// clang-format off\n\n#ifdef W2S_KERNELS_DSP\n\n'
+        _LICENCE + f"// weights_{kernels}.c: {plan.name}, packed for kernels/{kernels}, from the "
+        f".tflite\n// {plan.sha256}\n"
+        f'#include "weights.h"\n\n// clang-format off\n\n#ifdef W2S_KERNELS_{kernels.upper()}\n\n'
     )
     tail = "\n#endif\n\n// clang-format on\n"
     try:
-        packed = dsp.pack(plan)
+        packed = pack(plan)
     except dsp.DoesNotFitError as error:
         return f'{head}#error "{plan.name}: {error}: build with W2S_KERNELS=portable"\n{tail}'
     parts = [head, *(f"// On the direct kernel, {note}.\n" for note in packed.notes)]
@@ -239,6 +254,7 @@ def generate(plan: Plan, folder: Path) -> list[Path]:
         "weights.h": weights_header(plan),
         "weights.c": weights_source(plan),
         "weights_dsp.c": dsp_source(plan),
+        "weights_compact.c": compact_source(plan),
         "weights_mve.c": mve.source(plan),
     }
     for name, text in files.items():

@@ -18,17 +18,18 @@ void w2s_segment_add(w2s_segment *segment, const w2s_model *model, const int8_t 
     const uint32_t *table = model->exp_table;
     const int32_t zero = model->lin.zero_out;
     for (unsigned k = 0; k < W2S_WIDE; k++) {
-        int distance = sof[k] - segment->peak[k];
-        uint32_t weight = 65536;
-        if (distance > 0) {
-            segment->weighted[k] = (int32_t)scale(segment->weighted[k], table[distance]);
-            segment->weight[k] = (uint32_t)scale(segment->weight[k], table[distance]);
-            segment->peak[k] = sof[k];
+        int32_t weighted = segment->sum[k].weighted;
+        uint32_t weight = segment->sum[k].weight, added = 65536;
+        int distance = segment->peak[k] - sof[k];
+        if (distance >= 0) {
+            added = table[distance];
         } else {
-            weight = table[-distance];
+            segment->peak[k] = sof[k];
+            weighted = (int32_t)scale(weighted, table[-distance]);
+            weight = (uint32_t)scale(weight, table[-distance]);
         }
-        segment->weighted[k] += (int32_t)weight * (lin[k] - zero);
-        segment->weight[k] += weight;
+        segment->sum[k].weighted = weighted + (int32_t)added * (lin[k] - zero);
+        segment->sum[k].weight = weight + added;
     }
 }
 
@@ -51,8 +52,8 @@ static void add_to(entry *sum, const uint32_t *table, const w2s_segment *segment
         sum->peak = segment->peak[k];
         distance = 0;
     }
-    sum->weighted += scale(segment->weighted[k], table[-distance]);
-    sum->weight += scale(segment->weight[k], table[-distance]);
+    sum->weighted += scale(segment->sum[k].weighted, table[-distance]);
+    sum->weight += scale(segment->sum[k].weight, table[-distance]);
 }
 
 void w2s_sums_add(w2s_sums *sums, const w2s_model *model, const w2s_segment *segment) {

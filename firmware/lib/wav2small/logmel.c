@@ -3,7 +3,7 @@
 // logmel.c: Hann window, 64-point real DFT by a 32-point complex FFT, power, mel, logarithm.
 //
 // Scales. Samples x are int16; a quiet frame is first doubled s times, until it fills them. The
-// window gives x * hann in Q15 (below 2^30); five radix-2 stages halve each time, so the spectrum X
+// window gives x * hann in Q15 (below 2^30); the DFT divides by its 32 points, so the spectrum X
 // is in Q10 and its power in Q20, below 2^60. The true values are X / 2^15 over the square root of
 // the variance, so
 //   dB = 10 log10(2) * (log2(mel sum) - 20 - 2 s - weight bits - log2(variance of the samples)).
@@ -14,61 +14,92 @@
 
 static int32_t mul_high(int32_t a, int32_t b) { return (int32_t)(((int64_t)a * b) >> 32); }
 
-// Q31 of cos and sin of 2 pi k / 64, k in 0 .. 32.
-static int32_t cos64(unsigned k) { return w2s_cos64[k]; }
-static int32_t sin64(unsigned k) { return w2s_cos64[k < 16 ? 16 - k : k - 16]; }
-
 typedef struct {
     int32_t re, im;
 } complex32;
 
-// d * w / 2, w in Q31: what the halving of a stage leaves to do.
+static complex32 add(complex32 a, complex32 b) { return (complex32){a.re + b.re, a.im + b.im}; }
+static complex32 subtract(complex32 a, complex32 b) {
+    return (complex32){a.re - b.re, a.im - b.im};
+}
+static complex32 minus_j(complex32 a) { return (complex32){a.im, -a.re}; }
+static complex32 quarter(complex32 a) { return (complex32){a.re >> 2, a.im >> 2}; }
+
+// d exp(-j t), by cos t and sin t in Q31.
 static complex32 turn(complex32 d, int32_t c, int32_t s) {
-    complex32 out = {(mul_high(d.re, c) + mul_high(d.im, s)) * 2,
-                     (mul_high(d.im, c) - mul_high(d.re, s)) * 2};
-    return out;
+    return (complex32){(mul_high(d.re, c) + mul_high(d.im, s)) * 2,
+                       (mul_high(d.im, c) - mul_high(d.re, s)) * 2};
 }
 
-// Decimation in frequency, in place; the result is in bit-reversed order. Every stage halves. Over
-// half of the turns are by 1 or by -j, and cost nothing.
+// A quarter of the 4-point DFT of z[0], z[stride] ...
+typedef struct {
+    complex32 y0, y1, y2, y3;
+} four;
+static four dft4(const complex32 *z, unsigned stride) {
+    complex32 a = quarter(z[0]), b = quarter(z[stride]), c = quarter(z[2 * stride]),
+              d = quarter(z[3 * stride]);
+    complex32 even = add(a, c), odd = add(b, d), rest = subtract(a, c),
+              turned = minus_j(subtract(b, d));
+    return (four){add(even, odd), add(rest, turned), subtract(even, odd), subtract(rest, turned)};
+}
+
+// X[k] / 32, in place, by decimation in frequency: 4 * 4 * 2 points. X[q + 4 r + 16 s] ends at
+// 8 q + 2 r + s.
 static void fft32(complex32 z[32]) {
-    for (unsigned half = 16; half > 0; half >>= 1) {
-        for (unsigned i = 0; i < half; i++) {
-            const unsigned angle = 32 / half * i;  // in 64ths of a circle
-            const int32_t c = cos64(angle), s = sin64(angle);
-            for (complex32 *p = z + i; p < z + 32; p += 2 * half) {
-                complex32 *q = p + half;
-                complex32 a = {p->re >> 1, p->im >> 1}, b = {q->re >> 1, q->im >> 1};
-                complex32 d = {a.re - b.re, a.im - b.im};
-                p->re = a.re + b.re;
-                p->im = a.im + b.im;
-                if (angle == 0) {
-                    *q = d;
-                } else if (angle == 16) {
-                    q->re = d.im;
-                    q->im = -d.re;
-                } else {
-                    *q = turn(d, c, s);
-                }
-            }
+    const int32_t *w = w2s_twiddles;
+    const int32_t r = 1518500250;  // sqrt(1/2)
+    for (unsigned n = 0; n < 8; n++) {
+        four y = dft4(z + n, 8);
+        z[n] = y.y0;
+        if (n == 0) {
+            z[8] = y.y1;
+            z[16] = y.y2;
+            z[24] = y.y3;
+            continue;
+        }
+        z[n + 8] = turn(y.y1, w[0], w[1]);
+        z[n + 16] = turn(y.y2, w[2], w[3]);
+        z[n + 24] = turn(y.y3, w[4], w[5]);
+        w += 6;
+    }
+    for (complex32 *p = z; p < z + 32; p += 8) {
+        four y = dft4(p, 2), v = dft4(p + 1, 2);
+        complex32 turned[4] = {v.y0, turn(v.y1, r, r), minus_j(v.y2), turn(v.y3, -r, r)};
+        complex32 plain[4] = {y.y0, y.y1, y.y2, y.y3};
+        for (unsigned i = 0; i < 4; i++) {
+            complex32 a = {plain[i].re >> 1, plain[i].im >> 1},
+                      b = {turned[i].re >> 1, turned[i].im >> 1};
+            p[2 * i] = add(a, b);
+            p[2 * i + 1] = subtract(a, b);
         }
     }
 }
 
-static const uint8_t reversed[32] = {0, 16, 8, 24, 4, 20, 12, 28, 2, 18, 10, 26, 6, 22, 14, 30,
-                                     1, 17, 9, 25, 5, 21, 13, 29, 3, 19, 11, 27, 7, 23, 15, 31};
+// Where X[k] is, k of 1 .. 31.
+static unsigned place(unsigned k) { return 8 * (k & 3) + 2 * (k >> 2 & 3) + (k >> 4); }
 
 static uint64_t power_of(int32_t re, int32_t im) {
     return (uint64_t)((int64_t)re * re) + (uint64_t)((int64_t)im * im);
 }
 
+static unsigned leading_zeros(uint64_t v) {
+#if defined(__GNUC__)
+    return (unsigned)__builtin_clzll(v);
+#else
+    unsigned n = 0;
+    while (!(v >> 63)) {
+        v <<= 1;
+        n++;
+    }
+    return n;
+#endif
+}
+
 // How often a frame and its mean can be doubled before one of them leaves int16.
 static unsigned headroom(uint32_t used, int32_t mean_q14) {
     int32_t mean = mean_q14 >> 14;
-    used |= (uint32_t)(mean ^ (mean >> 31));
-    unsigned doublings = 0;
-    while (doublings < 14 && used << (doublings + 1) < 1u << 15) doublings++;
-    return doublings;
+    used |= (uint32_t)(mean ^ (mean >> 31)) | 1;  // 14 at most
+    return leading_zeros(used) - 49;              // 16 bits and the sign
 }
 
 // Power of bins 1 .. 31 of a frame doubled so often, Q20. Bins 0 and 32 have no mel weight.
@@ -83,10 +114,10 @@ static void power_spectrum(const int16_t frame[W2S_FRAME], int32_t mean_q14, uns
     fft32(z);
     for (unsigned k = 1; k <= 16; k++) {
         // Even and odd samples' spectra, from the one of both: X[k] = E + W O, X[32-k] = (E - W O)*
-        complex32 a = z[reversed[k]], b = z[reversed[32 - k]];
+        complex32 a = z[place(k)], b = z[place(32 - k)];
         complex32 e = {(a.re + b.re) >> 1, (a.im - b.im) >> 1};
         complex32 d = {a.re - b.re, a.im + b.im};
-        int32_t c = cos64(k), s = sin64(k);
+        int32_t c = w2s_cos64[k], s = w2s_cos64[16 - k];
         complex32 t = {mul_high(d.im, c) - mul_high(d.re, s),
                        -mul_high(d.re, c) - mul_high(d.im, s)};
         // A constant under a Hann window is in bins 0 and +-1 only, there -16 times itself: one
@@ -95,19 +126,6 @@ static void power_spectrum(const int16_t frame[W2S_FRAME], int32_t mean_q14, uns
         power[k] = power_of(e.re + t.re + dc, e.im + t.im);
         power[32 - k] = power_of(e.re - t.re, e.im - t.im);
     }
-}
-
-static unsigned leading_zeros(uint64_t v) {
-#if defined(__GNUC__)
-    return (unsigned)__builtin_clzll(v);
-#else
-    unsigned n = 0;
-    while (!(v >> 63)) {
-        v <<= 1;
-        n++;
-    }
-    return n;
-#endif
 }
 
 int32_t w2s_log2_q16(uint64_t v) {

@@ -156,8 +156,10 @@ typedef struct {
 // Attention sums of a segment, per entry of the row: sum of exp(sof - peak) * lin and of
 // exp(sof - peak), weights in Q16.
 typedef struct {
-    int32_t weighted[W2S_WIDE];
-    uint32_t weight[W2S_WIDE];
+    struct {
+        int32_t weighted;
+        uint32_t weight;
+    } sum[W2S_WIDE];
     int8_t peak[W2S_WIDE];
 } w2s_segment;
 

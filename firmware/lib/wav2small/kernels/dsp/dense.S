@@ -38,6 +38,31 @@
         smlad   r6, r11, lr, r6
         .endm
 
+// One output of both rows: their sums, the record at r12, to [r2] and 169 on.
+        .macro  output sum0, sum1
+        ldm     r12!, {r6-r9}           // 16 bias, multiplier, rounding, shift
+        mov     r10, #4                 // half a step of the first rounding
+        mov     r11, #8                 // a step of it
+        add     \sum0, r6, \sum0, lsl #4
+        add     \sum1, r6, \sum1, lsl #4
+        smmla   \sum0, \sum0, r7, r10
+        smmla   \sum1, \sum1, r7, r10
+        and     r10, r11, \sum0, asr #31   // a step off where negative
+        and     r11, r11, \sum1, asr #31
+        sub     \sum0, \sum0, r10
+        sub     \sum1, \sum1, r11
+        add     \sum0, \sum0, r8
+        add     \sum1, \sum1, r8
+        asr     \sum0, \sum0, r9
+        asr     \sum1, \sum1, r9
+        usat    \sum0, #8, \sum0
+        usat    \sum1, #8, \sum1
+        eor     \sum0, \sum0, #128      // q + 128 to q
+        eor     \sum1, \sum1, #128
+        strb    \sum1, [r2, #169]
+        strb    \sum0, [r2], #1
+        .endm
+
 // void w2s_dsp_dense(const uint32_t *rows, const uint32_t *weights, int8_t *out)
         .global w2s_dsp_dense
         .type   w2s_dsp_dense, %function
@@ -45,7 +70,6 @@
         .balign 16
 w2s_dsp_dense:
         push    {r4-r11, lr}
-        vpush   {s16-s17}
         add     r0, r0, #28             // past the padding pixel
         vmov    s0, r0
         vmov    s2, r2                  // out
@@ -63,6 +87,7 @@ w2s_dsp_dense:
         mov     r5, #0
         mov     r6, #0
         mov     r7, #0
+        .balign 4
 2:      .irp    i, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
         step    \i
         .endr
@@ -84,65 +109,27 @@ w2s_dsp_dense:
         sub     r7, r7, r6
         asr     r3, r3, #8
         asr     r7, r7, #8
-        vmov    s8, r4                  // row 1 waits
-        vmov    s9, r5
+        vmov    s8, r2                  // two outputs wait
+        vmov    s9, r3
         vmov    s10, r6
         vmov    s11, r7
-        vmov    s16, r2
-        vmov    s17, r3
+        vmov    r3, s4
         vmov    r2, s2
-        vmov    r7, s4
-        cmp     r7, #1
-        beq     3f
-        bl      w2s_dsp_dense_outputs   // output 0
+        output  r0, r4
+        cmp     r3, #1                  // the last quad has one output
+        beq.w   3f
+        output  r1, r5
+        vmov    r0, s8
+        vmov    r1, s10
+        output  r0, r1
         vmov    r0, s9
-        vmov    s8, r0
-        mov     r0, r1
-        bl      w2s_dsp_dense_outputs
-        vmov    r0, s10
-        vmov    s8, r0
-        vmov    r0, s16
-        bl      w2s_dsp_dense_outputs
-        vmov    r0, s11
-        vmov    s8, r0
-        vmov    r0, s17
-        bl      w2s_dsp_dense_outputs
+        vmov    r1, s11
+        output  r0, r1
         vmov    s2, r2
-        subs    r7, r7, #1
-        vmov    s4, r7
+        subs    r3, r3, #1
+        vmov    s4, r3
         b.w     1b
-3:      bl      w2s_dsp_dense_outputs
-        vpop    {s16-s17}
-        pop     {r4-r11, pc}
+3:      pop     {r4-r11, pc}
         .size   w2s_dsp_dense, . - w2s_dsp_dense
-
-// One output of both rows: sums in r0 and s8, record at r12, to [r2] and 169 on. Keeps r1, r7.
-        .type   w2s_dsp_dense_outputs, %function
-        .thumb_func
-w2s_dsp_dense_outputs:
-        ldm     r12!, {r4, r5, r6, r8}  // 16 bias, multiplier, rounding, shift
-        vmov    r11, s8
-        mov     r9, #4                  // half a step of the first rounding
-        mov     r10, #8                 // a step of it
-        add     r0, r4, r0, lsl #4
-        add     r11, r4, r11, lsl #4
-        smmla   r0, r0, r5, r9
-        smmla   r11, r11, r5, r9
-        and     r4, r10, r0, asr #31    // a step off where negative
-        and     r5, r10, r11, asr #31
-        sub     r0, r0, r4
-        sub     r11, r11, r5
-        add     r0, r0, r6
-        add     r11, r11, r6
-        asr     r0, r0, r8
-        asr     r11, r11, r8
-        usat    r0, #8, r0
-        usat    r11, #8, r11
-        eor     r0, r0, #128            // q + 128 to q
-        eor     r11, r11, #128
-        strb    r11, [r2, #169]
-        strb    r0, [r2], #1
-        bx      lr
-        .size   w2s_dsp_dense_outputs, . - w2s_dsp_dense_outputs
 
 #endif

@@ -55,6 +55,7 @@
         vmov    r0, s30
         add     r0, r0, #((\x) * PIXEL)
         vmov    s27, r0
+        .balign 4
 1:      ldm     r12!, {r6-r11}          // bias, w0 .. w4
         mov     r0, r6
         mov     r1, r6

@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-enum { PIXEL = W2S_DSP_PIXEL, ROWS = W2S_DSP_ROWS };
+enum { PIXEL = W2S_DSP_PIXEL, PIXEL_WORDS = PIXEL / 2, ROWS = W2S_DSP_ROWS };
 
 static const w2s_packed_weights *packed(const w2s_context *ctx) { return ctx->model->packed; }
 
@@ -128,37 +128,27 @@ static void narrow_batch(w2s_context *ctx) {
     block->filled = 0;
 }
 
-enum { PIXEL_WORDS = PIXEL / 2, POOLED_WORDS = W2S_BANDS * PIXEL_WORDS };
-
-// One row of l3 along the bands: maximum over bands 2b-1, 2b, 2b+1; the padding pixel is band -1.
-static void reduce_bands(const uint32_t *row, uint32_t out[POOLED_WORDS]) {
-    for (unsigned band = 0; band < W2S_BANDS; band++, row += 2 * PIXEL_WORDS) {
-        for (unsigned c = 0; c < PIXEL_WORDS; c++) {
-            *out++ = w2s_max16(w2s_max16(row[c], row[c + PIXEL_WORDS]), row[c + 2 * PIXEL_WORDS]);
-        }
-    }
-}
-
-static void keep_larger(uint32_t *into, const uint32_t *from) {
-    for (unsigned i = 0; i < POOLED_WORDS; i++) into[i] = w2s_max16(into[i], from[i]);
+// Maximum over bands 2b-1, 2b, 2b+1 of a row of l3, from the pixel of the first on (the padding
+// pixel is band -1): word `c` of it.
+static uint32_t largest(const uint32_t *pixel, unsigned c) {
+    return w2s_max16(w2s_max16(pixel[c], pixel[c + PIXEL_WORDS]), pixel[c + 2 * PIXEL_WORDS]);
 }
 
 // Rows 2t-1, 2t, 2t+1 of l3 to row t: three rows of six. The rows of the utterance are not negative
 // and padding is 0, so it never wins.
 static void pool(w2s_context *ctx, const uint32_t *rows, uint32_t *out) {
-    uint32_t *above = ctx->kernel.pool_above;
-    uint32_t below[POOLED_WORDS];
-    for (unsigned i = 0; i < ROWS; i += 2) {
-        uint32_t *pixels = out + PIXEL_WORDS;
-        reduce_bands(rows, pixels);
-        rows += W2S_DSP_WIDE / 2;
-        keep_larger(pixels, above);
-        reduce_bands(rows, below);
-        rows += W2S_DSP_WIDE / 2;
-        keep_larger(pixels, below);
-        memcpy(above, below, sizeof below);
+    const unsigned row = W2S_DSP_WIDE / 2;
+    for (unsigned i = 0; i < ROWS; i += 2, rows += 2 * row, out += W2S_DSP_NARROW / 2) {
+        uint32_t *above = ctx->kernel.pool_above, *to = out + PIXEL_WORDS;
+        const uint32_t *pixel = rows;
+        for (unsigned band = 0; band < W2S_BANDS; band++, pixel += 2 * PIXEL_WORDS) {
+            for (unsigned c = 0; c < PIXEL_WORDS; c++) {
+                uint32_t odd = largest(pixel + row, c);
+                *to++ = w2s_max16(w2s_max16(largest(pixel, c), odd), *above);
+                *above++ = odd;
+            }
+        }
         repeat_channel_12(out, W2S_BANDS);
-        out += W2S_DSP_NARROW / 2;
     }
 }
 

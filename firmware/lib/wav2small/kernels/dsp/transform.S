@@ -124,6 +124,7 @@ w2s_dsp_transform_\bands:
         .endr
         mov     r3, #((7 * (\bands) + 1) / (\unroll))
         vmov    s0, r3
+        .balign 4
 1:      word    0, ROW\bands, SIZE\bands
         word    4, ROW\bands, SIZE\bands
         word    8, ROW\bands, SIZE\bands
