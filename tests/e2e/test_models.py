@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``w2s generate``, ``convert`` and ``train``."""
+
+import filecmp
+import shutil
+from pathlib import Path
+
+import pytest
+from support.command import W2s
+
+from wav2small_micro import paths
+
+MODELS = ("wav2small-72k", "wav2small-17k")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_generated_c_in_the_tree_is_what_the_model_gives(
+    w2s: W2s, tmp_path: Path, model: str
+) -> None:
+    data = w2s("generate", "--model", model, "--output", tmp_path, "--json").json()
+    committed = paths.model_dir(model) / "c"
+    assert data["files"]
+    for path in map(Path, data["files"]):
+        assert filecmp.cmp(path, committed / path.name, shallow=False), path.name
+
+
+def test_the_tflite_as_an_array(w2s: W2s, tmp_path: Path) -> None:
+    data = w2s("generate", "--array", "--output", tmp_path, "--json").json()
+    source = (tmp_path / "model_tflite.c").read_text()
+    content = (paths.model_dir("wav2small-72k") / "int8.tflite").read_bytes()
+    assert data["sha256"] in source
+    assert f"w2s_tflite[{len(content)}] __attribute__((aligned(16)))" in source
+
+
+def test_train_needs_the_research_data(w2s: W2s, tmp_path: Path) -> None:
+    pytest.importorskip("keras", reason="training is not installed: pip install -e '.[train]'")
+    ran = w2s("train", tmp_path / "mine", "--steps", "50", W2S_DATA=str(tmp_path))
+    assert ran.code == 1
+    assert "Traceback" not in ran.stderr
+    assert "W2S_DATA" in ran.stderr
+
+
+def test_train_refuses_an_unknown_architecture(w2s: W2s, tmp_path: Path) -> None:
+    ran = w2s("train", tmp_path / "mine", "--architecture", "9k")
+    assert ran.code == 1
+    assert "72k or 17k" in ran.stderr
+
+
+@pytest.mark.slow
+def test_convert_gives_what_the_engines_agree_on(
+    w2s: W2s, tmp_path: Path, clip_paths: list[Path]
+) -> None:
+    pytest.importorskip(
+        "tensorflow", reason="conversion is not installed: pip install -e '.[train]'"
+    )
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name in ("model.json", "student.weights.h5"):
+        shutil.copy(paths.model_dir("wav2small-72k") / name, folder)
+    found = w2s("convert", "--model", folder, "--json", timeout=600).json()
+    assert found["float_error"] <= 1e-5
+    assert {path.name for path in folder.iterdir()} >= {
+        "float.tflite",
+        "int8.tflite",
+        "golden.npz",
+        "c",
+    }
+    ran = w2s(
+        "compare", *clip_paths[:3], "--model", folder, "--engines", "float,tflite,c", "--json"
+    )
+    assert ran.code == 0, ran
