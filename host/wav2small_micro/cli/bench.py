@@ -176,9 +176,15 @@ def _notes(firmware: dict[str, Any], rows: list[dict[str, Any]]) -> Iterable[str
         f"worst of {blocks['count']} {_millions(blocks['worst_cycles'])} M"
     )
     for deadline in blocks["deadlines"]:
-        verdict = "in time" if deadline["met"] else "too late"
         yield (
             f"  at {deadline['clock_hz'] / 1e6:.0f} MHz there are "
-            f"{_millions(deadline['budget_cycles'])} M for each: done after "
-            f"{deadline['worst_response_ms']:.1f} ms at worst, {verdict}"
+            f"{_millions(deadline['budget_cycles'])} M for each: "
+            + _verdict(deadline, blocks["mean_cycles"])
         )
+
+
+def _verdict(deadline: dict[str, Any], mean_cycles: int) -> str:
+    if mean_cycles > deadline["budget_cycles"]:
+        return "it cannot keep up"
+    verdict = "in time" if deadline["met"] else "too late"
+    return f"done after {deadline['worst_response_ms']:.1f} ms at worst, {verdict}"
