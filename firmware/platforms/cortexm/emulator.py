@@ -72,6 +72,7 @@ def start(options: argparse.Namespace) -> None:
         f"tcp:127.0.0.1:{options.port},server=on,wait=off,nodelay=on",
     ]
     quiet = ["-display", "none", "-monitor", "none"]
+    options.folder.mkdir(parents=True, exist_ok=True)
     log = options.folder / "qemu.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -10,6 +10,8 @@ from pathlib import Path
 from SCons.Script import AlwaysBuild
 
 EMULATOR = Path(__file__).with_name("emulator.py")
+# Not below the build folder, which PlatformIO empties when files come or go.
+EMULATOR_FOLDER = "$PROJECT_WORKSPACE_DIR/emulator/$PIOENV"
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def start_command(env, board) -> str:
     return (
         f'"$PYTHONEXE" "{EMULATOR}" start --machine {emulator["machine"]} '
         f"--serial-index {emulator['serial_index']} --port {port} "
-        '--folder "$BUILD_DIR" --elf "$SOURCE"'
+        f'--folder "{EMULATOR_FOLDER}" --elf "$SOURCE"'
     )
 
 
@@ -125,7 +127,7 @@ def add_upload_targets(env, board, elf, binary) -> None:
     env.AddCustomTarget(
         "emulate-stop",
         None,
-        f'"$PYTHONEXE" "{EMULATOR}" stop --folder "$BUILD_DIR"',
+        f'"$PYTHONEXE" "{EMULATOR}" stop --folder "{EMULATOR_FOLDER}"',
         title="Stop the emulator",
         description="Stop what `emulate` or `upload` started in QEMU",
     )
