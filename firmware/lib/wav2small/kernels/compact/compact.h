@@ -15,10 +15,10 @@
 
 #include "../dsp/packed.h"
 
-#define W2S_COMPACT_ROWS 4                                                 // rows in a batch
-#define W2S_COMPACT_POINTS 6                                               // V rows
-#define W2S_COMPACT_ROW(bands) ((bands)*12 + ((bands) + 3) / 4 * 4)        // bytes
-#define W2S_COMPACT_SLAB(bands) (40 + ((bands) + 2) * 28 + (bands)*8)      // ../dsp/products.inc
+#define W2S_COMPACT_ROWS 4                                                  // rows in a batch
+#define W2S_COMPACT_POINTS 6                                                // V rows
+#define W2S_COMPACT_ROW(bands) ((bands)*12 + ((bands) + 3) / 4 * 4)         // bytes
+#define W2S_COMPACT_SLAB(bands) (40 + ((bands) + 2) * 28 + (bands)*8)       // ../dsp/products.inc
 #define W2S_COMPACT_WORDS(rows, bands) ((rows)*W2S_COMPACT_ROW(bands) / 4)  // of so many rows
 
 typedef struct {

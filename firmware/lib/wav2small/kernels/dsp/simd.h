@@ -19,6 +19,10 @@ static inline int32_t w2s_smlad(uint32_t a, uint32_t b, int32_t acc) {
 static inline uint32_t w2s_max16(uint32_t a, uint32_t b) {
     return (uint32_t)__uqsub16((uint16x2_t)a, (uint16x2_t)b) + b;
 }
+// Lane by lane, unsigned bytes.
+static inline uint32_t w2s_max8(uint32_t a, uint32_t b) {
+    return (uint32_t)__uqsub8((uint8x4_t)a, (uint8x4_t)b) + b;
+}
 #else
 static inline int32_t w2s_smlad(uint32_t a, uint32_t b, int32_t acc) {
     int32_t low = (int16_t)(a & 0xFFFF) * (int16_t)(b & 0xFFFF);
@@ -29,6 +33,14 @@ static inline uint32_t w2s_max16(uint32_t a, uint32_t b) {
     uint32_t low = (a & 0xFFFF) > (b & 0xFFFF) ? a & 0xFFFF : b & 0xFFFF;
     uint32_t high = (a >> 16) > (b >> 16) ? a >> 16 : b >> 16;
     return high << 16 | low;
+}
+static inline uint32_t w2s_max8(uint32_t a, uint32_t b) {
+    uint32_t most = 0;
+    for (unsigned lane = 0; lane < 32; lane += 8) {
+        uint32_t x = a >> lane & 0xFF, y = b >> lane & 0xFF;
+        most |= (x > y ? x : y) << lane;
+    }
+    return most;
 }
 #endif
 

@@ -2,8 +2,8 @@
 //
 // twin_winograd.c: transform.S and winograd.S in plain C, see twin.c.
 #include "layers.h"
+#include "product.h"
 #include "requantise.h"
-#include "simd.h"
 
 #if !(defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP)
 
@@ -66,16 +66,8 @@ static const uint32_t *channels(uint32_t *slabs, const uint32_t *weights, uint32
         for (unsigned x = 0; x < bands; x++) {
             int32_t m[POINTS], y[W2S_DSP_ROWS];
             for (unsigned p = 0; p < POINTS; p++) {
-                const uint32_t *v = slabs + p * slab + HEADER_WORDS + x * WORDS;
-                const uint32_t *w = weights + p * 20 * count + c;
-                m[p] = 0;
-                for (unsigned pair = 0; pair < 6; pair++) {
-                    for (unsigned kx = 0; kx < 3; kx++, w += count) {
-                        m[p] = w2s_smlad(v[kx * WORDS + pair], *w, m[p]);
-                    }
-                }
-                m[p] = w2s_smlad(v[6], w[0], m[p]);
-                m[p] = w2s_smlad(v[2 * WORDS + 6], w[count], m[p]);
+                m[p] = w2s_dsp_product(slabs + p * slab + HEADER_WORDS + x * WORDS,
+                                       weights + p * 20 * count + c, count);
             }
             untransform(m, y);
             for (unsigned r = 0; r < W2S_DSP_ROWS; r++) {
