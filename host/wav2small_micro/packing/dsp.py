@@ -31,6 +31,19 @@ G = np.array(
     ]
 )
 """Weight transform: (8 points, 3 taps)."""
+
+
+@dataclass(frozen=True)
+class Winograd:
+    """An algorithm F(m, 3), as far as the weights see it."""
+
+    transform: NDArray[np.int64]
+    """G: (points, 3 taps)."""
+    odd: int
+    """Sums come out 8 * odd times too large."""
+
+
+F63 = Winograd(G, odd=45)
 INPUT_TRANSFORM_GAIN = 34
 """Largest row sum of magnitudes of B^T, of inputs 0 .. 255 one side at a time: 34 * 255 < 2^15."""
 SHIFT = 12
@@ -116,16 +129,16 @@ def first(layer: Layer) -> Words:
     return np.array(out, np.uint32)
 
 
-def winograd(layer: Layer) -> Words:
+def winograd(layer: Layer, algorithm: Winograd = F63) -> Words:
     """A 3x3 convolution 13->13: channels in pairs, then the last (winograd.S)."""
     # (out, point, kx, in)
-    u = np.einsum("pk,okxc->opxc", G, layer.weight.astype(np.int64))
+    u = np.einsum("pk,okxc->opxc", algorithm.transform, layer.weight.astype(np.int64))
     assert np.abs(u).max() < 2**15
-    inverse = pow(45, -1, 2**32)
+    inverse = pow(algorithm.odd, -1, 2**32)
     out: list[Words] = []
     for start in range(0, 13, 2):
         pair = u[start : start + 2]
-        for point in range(8):
+        for point in range(len(algorithm.transform)):
             taps = pair[:, point]  # (1 or 2, kx, in)
             # [channel pair][kx][out], then channel 12: taps 0 and 1 together, tap 2
             even = _pair(taps[:, :, 0:12:2], taps[:, :, 1:12:2])
@@ -172,19 +185,21 @@ def dense(layer: Layer) -> Words:
 
 
 def dense_bands(layer: Layer) -> Words:
-    """lin or sof of 17K: 13 outputs of 7 words and a record (dense_bands.c)."""
-    out: list[int] = []
-    for channel in range(13):
-        w = np.zeros(PIXEL, np.int64)
-        w[:13] = layer.weight[channel].ravel()
-        out.extend(_pair(w[0::2], w[1::2]))
-        out.extend(_record(layer, channel))
-    return np.array(out, np.uint32)
+    """lin or sof of 17K: seven pairs of outputs (dense_bands.S)."""
+    weight = np.zeros((14, PIXEL), np.int64)
+    weight[:13, :13] = layer.weight.reshape(13, 13)
+    words = _pair(weight[:, 0::2], weight[:, 1::2])  # (output, word)
+    out: list[Words] = []
+    for channel in range(0, 14, 2):
+        out.append(words[channel : channel + 2].T.ravel())
+        records = [_record(layer, min(o, 12)) for o in (channel, channel + 1)]
+        out.append(np.array(records, np.uint32).ravel())
+    return np.concatenate(out)
 
 
 @dataclass(frozen=True)
 class Packed:
-    """A model's weights for ``w2s_packed_weights`` of dsp.h."""
+    """A model's weights for ``w2s_packed_weights`` of packed.h."""
 
     first: Words
     convs: list[Words | None]
@@ -201,7 +216,7 @@ class DoesNotFitError(ValueError):
     """A layer for which this set has no other kernel."""
 
 
-def pack(plan: Plan) -> Packed:
+def pack(plan: Plan, algorithm: Winograd = F63) -> Packed:
     """Packs a plan. Raises :class:`DoesNotFitError` if l1, lin or sof leave the ranges."""
     needs = {
         "l1": misfit(plan.convs[0]),
@@ -216,7 +231,7 @@ def pack(plan: Plan) -> Packed:
     return Packed(
         first=first(plan.convs[0]),
         convs=[
-            None if reason else winograd(layer)
+            None if reason else winograd(layer, algorithm)
             for reason, layer in zip(reasons, plan.convs[1:], strict=True)
         ],
         directs=[

@@ -24,6 +24,21 @@ void w2s_dsp_first(const uint32_t words[2 * (W2S_MEL + 2)], const uint32_t *weig
     }
 }
 
+void w2s_dsp_dense_bands(const uint32_t *row, const uint32_t *weights, int8_t *out) {
+    for (unsigned channel = 0; channel < W2S_CHANNELS; channel++) {
+        const uint32_t *pair = weights + channel / 2 * (2 * WORDS + 8);
+        for (unsigned band = 0; band < W2S_BANDS; band++) {
+            const uint32_t *x = row + (band + 1) * WORDS;
+            int32_t sum = 0;
+            for (unsigned i = 0; i < WORDS; i++) {
+                sum = w2s_smlad(x[i], pair[2 * i + channel % 2], sum);
+            }
+            out[band * W2S_CHANNELS + channel] =
+                w2s_dsp_requantise(sum, pair + 2 * WORDS + channel % 2 * 4);
+        }
+    }
+}
+
 // A word's offset in a row of 13 pixels: two pixels share the word of their channels 12.
 static unsigned dense_word(unsigned i) { return i + i / 13; }
 
