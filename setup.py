@@ -5,4 +5,4 @@ from setuptools import setup
 
 BUILD = "host/wav2small_micro/native_build.py"
 
-setup(cffi_modules=[f"{BUILD}:portable", f"{BUILD}:dsp"])
+setup(cffi_modules=[f"{BUILD}:portable", f"{BUILD}:dsp", f"{BUILD}:compact"])

@@ -28,6 +28,12 @@ except ImportError as error:  # an editable install that was never built
 Int16 = NDArray[np.int16]
 Int8 = NDArray[np.int8]
 
+_EXTENSIONS = {
+    "portable": "._native",
+    "dsp": "._native_dsp",
+    "compact": "._native_compact",
+}  # by kernel set
+
 DB_STEPS = 128
 LAYERS = ("logmel", "input", "l1", "l2", "l3", "l4", "l5", "l6", "l7", "pool", "lin", "sof")
 """Taps of the library, by number (``w2s_tap``)."""
@@ -132,20 +138,18 @@ class Output:
 class Network:
     """A model bound to a context of the library. Not for several threads at once.
 
-    ``kernels``: ``portable``, or ``dsp``, the set for Cortex-M4 with the plain C twins of its
-    assembler; both must give the same bits.
+    ``kernels``: ``portable``, or ``dsp`` or ``compact``, the sets for Cortex-M4 with the plain C
+    twins of their assembler; all must give the same bits.
     """
 
     def __init__(self, plan: Plan, kernels: str = "portable") -> None:
         self.plan = plan
-        module = importlib.import_module(
-            {"portable": f"{__package__}._native", "dsp": f"{__package__}._native_dsp"}[kernels]
-        )
+        module = importlib.import_module(__package__ + _EXTENSIONS[kernels])
         self._ffi, self._lib = module.ffi, module.lib
         self._alive: list[Any] = []  # what the C structs point to
         self._model = self._model_struct(plan)
-        if kernels == "dsp":
-            self._model.packed = self._packed_dsp(plan)
+        if kernels != "portable":
+            self._model.packed = self._packed(plan, kernels)
         self._context = self._ffi.new("w2s_context *")
         _check(self._lib.w2s_init(self._context, self._model))
 
@@ -154,10 +158,10 @@ class Network:
         self._alive.append(array)
         return self._ffi.cast(f"const {ctype} *", array.ctypes.data)
 
-    def _packed_dsp(self, plan: Plan) -> Any:
-        from wav2small_micro.packing import dsp
+    def _packed(self, plan: Plan, kernels: str) -> Any:
+        from wav2small_micro.packing import compact, dsp
 
-        packed = dsp.pack(plan)
+        packed = {"dsp": dsp.pack, "compact": compact.pack}[kernels](plan)
         struct = self._ffi.new("w2s_packed_weights *")
         self._alive.append(struct)
         struct.first = self._array("uint32_t", packed.first)

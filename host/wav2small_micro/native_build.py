@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds ``wav2small_micro._native``: the firmware's own C library, compiled for the host.
 
-And ``_native_dsp``, the same with the kernels for Cortex-M4, whose assembler has a twin in C.
+And ``_native_dsp`` and ``_native_compact``, the same with the kernels for Cortex-M4, whose assembler
+has a twin in C.
 
 Run by setup.py at installation, without the package's dependencies. The declarations name only what
 Python touches; the compiler checks them against the headers.
@@ -55,7 +56,7 @@ int32_t host_requantise(int32_t x, int32_t multiplier, int shift);
 int host_logmel(const int16_t *pcm, size_t count, int norm, const w2s_stats *stats, int16_t *out);
 """
 
-PACKED_DSP = """
+PACKED = """
 typedef struct {
     const uint32_t *winograd; const int16_t *direct; const int32_t *bias;
     const int32_t *multiplier; const int8_t *shift;
@@ -134,4 +135,5 @@ def build(module: str, kernels: str, declarations: str) -> FFI:
 
 
 portable = build("_native", "portable", "")
-dsp = build("_native_dsp", "dsp", PACKED_DSP)
+dsp = build("_native_dsp", "dsp", PACKED)
+compact = build("_native_compact", "compact", PACKED)

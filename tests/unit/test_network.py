@@ -11,8 +11,8 @@ from wav2small_micro import attention, native
 from wav2small_micro.errors import W2sError
 
 ARCHITECTURES = st.sampled_from(["72k", "17k"])
-# Every kernel set that runs on a host; dsp with the C twins of its assembler.
-KERNELS = st.sampled_from(["portable", "dsp"])
+# Every kernel set that runs on a host; dsp and compact with the C twins of their assembler.
+KERNELS = st.sampled_from(["portable", "dsp", "compact"])
 # Right shifts of the convolutions inside the ranges of every kernel, or straying out of them.
 GAINS = st.sampled_from([naive.USUAL, naive.WILD])
 
@@ -64,18 +64,19 @@ def test_input_is_the_quantised_logmel():
     assert np.array_equal(rows["input"], expected)
 
 
+@pytest.mark.parametrize("kernels", ["dsp", "compact"])
 @pytest.mark.parametrize("frames", range(1, 30))
-def test_every_tail_of_a_batch(frames):
+def test_every_tail_of_a_batch(frames, kernels):
     plan = naive.random_plan(frames)
     pcm = noise(32 * (frames + 1), frames)
     portable = native.Network(plan).run(pcm, rows=native.LAYERS)
-    dsp = native.Network(plan, "dsp").run(pcm, rows=native.LAYERS)
+    fast = native.Network(plan, kernels).run(pcm, rows=native.LAYERS)
     for name in native.LAYERS:
-        assert np.array_equal(portable.rows[name], dsp.rows[name]), name
-    assert np.array_equal(portable.adv_q16, dsp.adv_q16)
+        assert np.array_equal(portable.rows[name], fast.rows[name]), name
+    assert np.array_equal(portable.adv_q16, fast.adv_q16)
 
 
-@pytest.mark.parametrize("kernels", ["portable", "dsp"])
+@pytest.mark.parametrize("kernels", ["portable", "dsp", "compact"])
 def test_a_context_serves_again(kernels):
     plan = naive.random_plan(2)
     network = native.Network(plan, kernels)
