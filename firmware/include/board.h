@@ -59,8 +59,8 @@ const board_facts_t *board_facts(void);
  *
  * Without `wait` it returns at once, 0 when nothing is there (over semihosting, whose read
  * blocks by nature, always 0: call with `wait` wherever the application has nothing else
- * to do). With `wait` it may sleep until a byte comes or about 10 ms pass; over semihosting
- * it blocks until the host writes.
+ * to do). With `wait` it may sleep until `size` bytes are there, 1 ms has passed since the first,
+ * or 10 ms brought none; over semihosting it blocks until the host writes.
  */
 size_t board_read(uint8_t *bytes, size_t size, bool wait);
 

@@ -34,13 +34,22 @@ void uart_received(uint8_t byte) {
 
 void uart_error(void) { errors = errors + 1u; }
 
-/* Sleeps until the ring holds something or READ_WAIT_MS pass. */
-static void wait_for_byte(void) {
-    uint32_t start = board_ms();
-    while (head == tail && board_ms() - start < READ_WAIT_MS) {
+static size_t waiting(void) { return head - tail; }
+
+/* Sleeps until one of: `size` bytes are there, a millisecond has turned since the first came, or
+ * READ_WAIT_MS brought nothing. Taking bytes in runs costs a reader far less than one by one. */
+static void wait_for_bytes(size_t size) {
+    const size_t enough = size < RING_SIZE / 2u ? size : RING_SIZE / 2u;
+    uint32_t deadline = board_ms() + READ_WAIT_MS;
+    bool is_empty = true;
+    while (waiting() < enough && (int32_t)(deadline - board_ms()) > 0) {
+        if (is_empty && waiting() > 0) {
+            is_empty = false;
+            deadline = board_ms() + 1u;
+        }
         /* Masked, an interrupt that comes between the test and WFI still ends WFI. */
         uint32_t mask = cortexm_mask();
-        if (head == tail) {
+        if (waiting() < enough) {
             cortexm_wait_for_interrupt();
         }
         cortexm_unmask(mask);
@@ -49,10 +58,10 @@ static void wait_for_byte(void) {
 
 /* Copies what lies before the ring's end. */
 static size_t take(uint8_t *bytes, size_t size) {
-    size_t waiting = head - tail;
-    size_t to_end = RING_SIZE - tail % RING_SIZE;
-    size_t count = size < waiting ? size : waiting;
+    const size_t to_end = RING_SIZE - tail % RING_SIZE;
+    size_t count = waiting(); /* once: it grows meanwhile */
     count = count < to_end ? count : to_end;
+    count = count < size ? count : size;
     cortexm_order();
     memcpy(bytes, &ring[tail % RING_SIZE], count);
     cortexm_order();
@@ -61,11 +70,14 @@ static size_t take(uint8_t *bytes, size_t size) {
 }
 
 size_t uart_read(uint8_t *bytes, size_t size, bool wait) {
-    if (wait && size > 0) {
-        wait_for_byte();
+    if (wait) {
+        wait_for_bytes(size);
     }
     size_t count = take(bytes, size);
-    return count + take(bytes + count, size - count);
+    if (tail % RING_SIZE == 0) { /* at the ring's end: more may be at its start */
+        count += take(bytes + count, size - count);
+    }
+    return count;
 }
 
 /* True once the transmitter is free, false after WRITE_PATIENCE_MS. */

@@ -16,7 +16,8 @@ void uart_received(uint8_t byte);
 /** From the receive interrupt: the hardware lost or spoilt a byte. */
 void uart_error(void);
 
-/** Takes up to `size` bytes from the ring; with `wait` sleeps up to 10 ms for the first. */
+/** Takes up to `size` bytes from the ring. With `wait` it sleeps up to 10 ms for the first, and up
+ *  to 1 ms more for the others. */
 size_t uart_read(uint8_t *bytes, size_t size, bool wait);
 
 /** Sends; drops the rest after 250 ms without progress. */
