@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from wav2small_micro import reference
-from wav2small_micro.packing import dsp, mve
+from wav2small_micro.packing import compact, dsp, mve
 from wav2small_micro.plan import Layer, Plan
 
 MEL_WEIGHT_BITS = 22
@@ -35,16 +35,17 @@ def frontend_tables() -> str:
     q31 = 2**31
     hann = np.minimum(np.round(reference.window() * q31), q31 - 1)
     cosine = np.minimum(np.round(np.cos(2 * np.pi * np.arange(17) / 64) * q31), q31 - 1)
-    turns = 2 * np.pi * np.outer(np.arange(1, 8), np.arange(1, 4)) / 32
+    turns = 2 * np.pi * np.outer(np.arange(8), np.arange(1, 4)) / 32
     twiddles = np.round(np.stack([np.cos(turns), np.sin(turns)], axis=2) * q31)
     twiddles = np.minimum(twiddles, q31 - 1)
     mel = reference.mel_matrix()
-    first, bins, weights = [], [], []
-    for band in mel.T:
-        used = np.flatnonzero(band)
-        first.append(used[0] if used.size else 0)
-        bins.append(used.size)
-        weights.extend(np.round(band[used] * 2**MEL_WEIGHT_BITS))
+    used = [np.flatnonzero(band) for band in mel.T]
+    # Band 0 has no bin, the next ones have one each, and the rest several.
+    single = [u[0] for u in used[1:] if u.size == 1]
+    several = [(band, u) for band, u in enumerate(used) if u.size > 1]
+    assert [band for band, _ in several] == list(range(1 + len(single), reference.BANDS))
+    weights = [w for band, u in several for w in np.round(mel[u, band] * 2**MEL_WEIGHT_BITS)]
+    single_log2 = [np.round(np.log2(mel[u, i + 1]) * 65536) for i, u in enumerate(single)]
     log2 = np.round(np.log2(1 + np.arange(65) / 64) * 65536)
     return (
         _LICENCE
@@ -55,13 +56,17 @@ def frontend_tables() -> str:
         + _array("static const int32_t w2s_hann[64]", hann)
         + "\n// cos(2 pi k / 64), Q31.\n"
         + _array("static const int32_t w2s_cos64[17]", cosine)
-        + "\n// cos and sin of 2 pi n m / 32, Q31: n of 1 .. 7, m of 1 .. 3.\n"
-        + _array("static const int32_t w2s_twiddles[42]", twiddles.ravel())
-        + f"\n// Slaney mel weights of a band's bins, Q{MEL_WEIGHT_BITS}; band 0 has none.\n"
+        + "\n// cos and sin of 2 pi n m / 32, Q31: n of 0 .. 7, m of 1 .. 3.\n"
+        + _array("static const int32_t w2s_twiddles[48]", twiddles.ravel())
+        + "\n// Mel bands of one bin: band 1 and on. The bin, and log2 of its Slaney weight, Q16.\n"
+        f"#define W2S_MEL_SINGLE {len(single)}\n"
+        + _array(f"static const uint8_t w2s_single_bin[{len(single)}]", single)
+        + _array(f"static const int32_t w2s_single_log2[{len(single)}]", single_log2)
+        + f"\n// The bands behind them: first bin, number of bins, and weights, Q{MEL_WEIGHT_BITS}.\n"
         f"#define W2S_MEL_WEIGHT_BITS {MEL_WEIGHT_BITS}\n"
+        + _array(f"static const uint8_t w2s_mel_first[{len(several)}]", [u[0] for _, u in several])
+        + _array(f"static const uint8_t w2s_mel_bins[{len(several)}]", [u.size for _, u in several])
         + _array(f"static const uint16_t w2s_mel_weights[{len(weights)}]", weights)
-        + _array("static const uint8_t w2s_mel_first[26]", first)
-        + _array("static const uint8_t w2s_mel_bins[26]", bins)
         + "\n// log2(1 + i / 64), Q16.\n"
         + _array("static const uint32_t w2s_log2_table[65]", log2)
         + "\n// clang-format on\n\n#endif\n"

@@ -31,39 +31,41 @@ static complex32 turn(complex32 d, int32_t c, int32_t s) {
                        (mul_high(d.im, c) - mul_high(d.re, s)) * 2};
 }
 
-// A quarter of the 4-point DFT of z[0], z[stride] ...
+// A quarter of the 4-point DFT of a, b, c, d.
 typedef struct {
     complex32 y0, y1, y2, y3;
 } four;
-static four dft4(const complex32 *z, unsigned stride) {
-    complex32 a = quarter(z[0]), b = quarter(z[stride]), c = quarter(z[2 * stride]),
-              d = quarter(z[3 * stride]);
+static four dft4(complex32 a, complex32 b, complex32 c, complex32 d) {
+    a = quarter(a);
+    b = quarter(b);
+    c = quarter(c);
+    d = quarter(d);
     complex32 even = add(a, c), odd = add(b, d), rest = subtract(a, c),
               turned = minus_j(subtract(b, d));
     return (four){add(even, odd), add(rest, turned), subtract(even, odd), subtract(rest, turned)};
 }
 
-// X[k] / 32, in place, by decimation in frequency: 4 * 4 * 2 points. X[q + 4 r + 16 s] ends at
-// 8 q + 2 r + s.
-static void fft32(complex32 z[32]) {
+// Samples 2 n and 2 n + 1 under the window, as a complex number; `scale` brings samples to Q16.
+static complex32 windowed(const int16_t frame[W2S_FRAME], unsigned n, int32_t scale) {
+    return (complex32){mul_high(frame[2 * n] * scale, w2s_hann[2 * n]),
+                       mul_high(frame[2 * n + 1] * scale, w2s_hann[2 * n + 1])};
+}
+
+// X[k] / 32 of the windowed frame, by decimation in frequency: 4 * 4 * 2 points. X[q + 4 r + 16 s]
+// ends at 8 q + 2 r + s.
+static void fft32(const int16_t frame[W2S_FRAME], int32_t scale, complex32 z[32]) {
     const int32_t *w = w2s_twiddles;
     const int32_t r = 1518500250;  // sqrt(1/2)
-    for (unsigned n = 0; n < 8; n++) {
-        four y = dft4(z + n, 8);
+    for (unsigned n = 0; n < 8; n++, w += 6) {
+        four y = dft4(windowed(frame, n, scale), windowed(frame, n + 8, scale),
+                      windowed(frame, n + 16, scale), windowed(frame, n + 24, scale));
         z[n] = y.y0;
-        if (n == 0) {
-            z[8] = y.y1;
-            z[16] = y.y2;
-            z[24] = y.y3;
-            continue;
-        }
         z[n + 8] = turn(y.y1, w[0], w[1]);
         z[n + 16] = turn(y.y2, w[2], w[3]);
         z[n + 24] = turn(y.y3, w[4], w[5]);
-        w += 6;
     }
     for (complex32 *p = z; p < z + 32; p += 8) {
-        four y = dft4(p, 2), v = dft4(p + 1, 2);
+        four y = dft4(p[0], p[2], p[4], p[6]), v = dft4(p[1], p[3], p[5], p[7]);
         complex32 turned[4] = {v.y0, turn(v.y1, r, r), minus_j(v.y2), turn(v.y3, -r, r)};
         complex32 plain[4] = {y.y0, y.y1, y.y2, y.y3};
         for (unsigned i = 0; i < 4; i++) {
@@ -82,12 +84,12 @@ static uint64_t power_of(int32_t re, int32_t im) {
     return (uint64_t)((int64_t)re * re) + (uint64_t)((int64_t)im * im);
 }
 
-static unsigned leading_zeros(uint64_t v) {
+static unsigned leading_zeros(uint32_t v) {
 #if defined(__GNUC__)
-    return (unsigned)__builtin_clzll(v);
+    return (unsigned)__builtin_clz(v);
 #else
     unsigned n = 0;
-    while (!(v >> 63)) {
+    while (!(v >> 31)) {
         v <<= 1;
         n++;
     }
@@ -99,19 +101,14 @@ static unsigned leading_zeros(uint64_t v) {
 static unsigned headroom(uint32_t used, int32_t mean_q14) {
     int32_t mean = mean_q14 >> 14;
     used |= (uint32_t)(mean ^ (mean >> 31)) | 1;  // 14 at most
-    return leading_zeros(used) - 49;              // 16 bits and the sign
+    return leading_zeros(used) - 17;              // of 32 bits, to 15 and the sign
 }
 
 // Power of bins 1 .. 31 of a frame doubled so often, Q20. Bins 0 and 32 have no mel weight.
 static void power_spectrum(const int16_t frame[W2S_FRAME], int32_t mean_q14, unsigned doublings,
                            uint64_t power[32]) {
     complex32 z[32];
-    const int32_t scale = (int32_t)1 << (16 + doublings);
-    for (unsigned n = 0; n < 32; n++) {
-        z[n].re = mul_high(frame[2 * n] * scale, w2s_hann[2 * n]);
-        z[n].im = mul_high(frame[2 * n + 1] * scale, w2s_hann[2 * n + 1]);
-    }
-    fft32(z);
+    fft32(frame, (int32_t)1 << (16 + doublings), z);
     for (unsigned k = 1; k <= 16; k++) {
         // Even and odd samples' spectra, from the one of both: X[k] = E + W O, X[32-k] = (E - W O)*
         complex32 a = z[place(k)], b = z[place(32 - k)];
@@ -128,32 +125,43 @@ static void power_spectrum(const int16_t frame[W2S_FRAME], int32_t mean_q14, uns
     }
 }
 
-int32_t w2s_log2_q16(uint64_t v) {
-    unsigned zeros = leading_zeros(v);
-    uint32_t mantissa = (uint32_t)((v << zeros) >> 32);  // leading one at bit 31
-    unsigned i = (mantissa >> 25) & 63;
-    int32_t fraction = (int32_t)((mantissa >> 9) & 0xFFFF);
-    int32_t low = (int32_t)w2s_log2_table[i], high = (int32_t)w2s_log2_table[i + 1];
-    return (int32_t)((63 - zeros) << 16) + low + (((high - low) * fraction) >> 16);
+// log2 in Q16 of high * 2^32 + low, which is not 0.
+static int32_t log2_of(uint32_t high, uint32_t low) {
+    int32_t exponent = 63;
+    if (high == 0) {
+        high = low;
+        low = 0;
+        exponent = 31;
+    }
+    unsigned zeros = leading_zeros(high);
+    uint32_t mantissa = high << zeros | (low >> 1) >> (31 - zeros);  // leading one at bit 31
+    const uint32_t *entry = w2s_log2_table + (mantissa >> 25 & 63);
+    uint32_t step = (entry[1] - entry[0]) * (mantissa >> 9 & 0xFFFF) >> 16;
+    return (exponent - (int32_t)zeros) * 65536 + (int32_t)(entry[0] + step);
 }
 
-// log2 in Q16 of a sum over `bins` of power times weight, 0 for none: sums of 80 bits, as two
-// of 64.
-static bool band_log2(const uint64_t *power, const uint16_t *weight, unsigned bins, int32_t *log2) {
+int32_t w2s_log2_q16(uint64_t v) { return log2_of((uint32_t)(v >> 32), (uint32_t)v); }
+
+// 10 log10(2) * 128 is 98642 / 2^8, of a Q16.
+static int16_t decibels(int32_t log2_q16, int32_t least) {
+    int32_t db = (int32_t)(((int64_t)log2_q16 * 98642 + (1 << 23)) >> 24);
+    return (int16_t)(db < least ? least : db);
+}
+
+// A sum of 80 bits over power times weight, as two of 64: its log2 in Q16, less `scale`; INT32_MIN
+// for 0.
+static int32_t band_log2(const uint64_t *power, const uint16_t *weight, unsigned bins,
+                         int32_t scale) {
     uint64_t low = 0, high = 0;
     for (unsigned i = 0; i < bins; i++) {
         low += (uint64_t)(uint32_t)power[i] * weight[i];
         high += (uint64_t)(uint32_t)(power[i] >> 32) * weight[i];
     }
     high += low >> 32;
-    if (high >> 32 != 0) {
-        *log2 = w2s_log2_q16(high) + 32 * 65536;
-        return true;
-    }
-    uint64_t sum = high << 32 | (uint32_t)low;
-    if (sum == 0) return false;
-    *log2 = w2s_log2_q16(sum);
-    return true;
+    uint32_t top = (uint32_t)(high >> 32), middle = (uint32_t)high, bottom = (uint32_t)low;
+    if (top != 0) return log2_of(top, middle) + 32 * 65536 - scale;
+    if ((middle | bottom) == 0) return INT32_MIN;
+    return log2_of(middle, bottom) - scale;
 }
 
 void w2s_logmel(const int16_t frame[W2S_FRAME], uint32_t used, int32_t mean_q14, int32_t log2_scale,
@@ -161,17 +169,20 @@ void w2s_logmel(const int16_t frame[W2S_FRAME], uint32_t used, int32_t mean_q14,
     uint64_t power[32];
     const int32_t least = floor ? W2S_DB_FLOOR : INT16_MIN;
     const unsigned doublings = headroom(used, mean_q14);
-    const int32_t scale = log2_scale + (20 + 2 * (int32_t)doublings + W2S_MEL_WEIGHT_BITS) * 65536;
+    const int32_t scale = log2_scale + (20 + 2 * (int32_t)doublings) * 65536;
     const uint16_t *weight = w2s_mel_weights;
     power_spectrum(frame, mean_q14, doublings, power);
-    for (unsigned band = 0; band < W2S_MEL; band++) {
-        const unsigned bins = w2s_mel_bins[band];
-        int32_t log2, db = least;
-        if (band_log2(power + w2s_mel_first[band], weight, bins, &log2)) {
-            // 10 log10(2) * 128 is 98642 / 2^8, of a Q16
-            db = (int32_t)(((int64_t)(log2 - scale) * 98642 + (1 << 23)) >> 24);
-        }
-        out[band] = (int16_t)(db < least ? least : db > INT16_MAX ? INT16_MAX : db);
+    *out++ = (int16_t)least;
+    for (unsigned i = 0; i < W2S_MEL_SINGLE; i++) {
+        const uint64_t p = power[w2s_single_bin[i]];
+        *out++ =
+            p == 0 ? (int16_t)least : decibels(w2s_log2_q16(p) + w2s_single_log2[i] - scale, least);
+    }
+    for (unsigned i = 0; i < sizeof w2s_mel_bins; i++) {
+        const unsigned bins = w2s_mel_bins[i];
+        *out++ = decibels(
+            band_log2(power + w2s_mel_first[i], weight, bins, scale + W2S_MEL_WEIGHT_BITS * 65536),
+            least);
         weight += bins;
     }
 }

@@ -57,11 +57,12 @@ void w2s_attend(w2s_context *ctx, const int8_t lin[W2S_WIDE], const int8_t sof[W
 /// Frames ///
 
 static void network_row(w2s_context *ctx, const int16_t db[W2S_MEL]) {
-    const w2s_model *model = ctx->model;
+    const int32_t multiplier = ctx->model->input_multiplier, zero = ctx->model->input_zero;
     int8_t row[W2S_MEL];
     for (unsigned band = 0; band < W2S_MEL; band++) {
-        int64_t steps = ((int64_t)db[band] * model->input_multiplier + (1 << 23)) >> 24;
-        int64_t q = steps + model->input_zero;
+        // Q24 to Q8, rounded to nearest from there: the same as at once, and 32 bits
+        int32_t q8 = (int32_t)(((int64_t)multiplier * db[band]) >> 16);
+        int32_t q = ((q8 + 128) >> 8) + zero;
         row[band] = (int8_t)(q < -128 ? -128 : q > 127 ? 127 : q);
     }
     w2s_offer(ctx, W2S_TAP_LOGMEL, db, W2S_MEL * sizeof *db);
