@@ -15,6 +15,16 @@ Import("env")  # noqa: F821  (given by SCons)
 
 ROOT = Path(env.subst("$PROJECT_DIR"))  # noqa: F821
 
+# The compact kernels are for chips of 32 KB: what else takes RAM is then smaller too.
+SMALLER = {
+    "compact": {
+        "W2S_SEGMENTS": 4,  # sliding windows of 1.5 s at most instead of 3.5 s; 1.5 KB each
+        "SESSION_AUDIO_WINDOW": 2,  # blocks of audio on their way instead of 4: 1.3 KB ...
+        "UART_RING_SIZE": 2048,  # ... for which this is enough instead of 4096
+    }
+}
+SMALLER_STACK = {"compact": 3072}  # 1.4 KB of it is used
+
 
 def find_model(name: str) -> Path:
     """The model's folder. Stops the build if it holds no generated C."""
@@ -51,6 +61,9 @@ kernels = find_kernels(
     os.environ.get("W2S_KERNELS") or env.BoardConfig().get("build.kernels", "portable")  # noqa: F821
 )
 env.Append(CPPDEFINES=[f"W2S_KERNELS_{kernels.upper()}"])  # noqa: F821
+if kernels in SMALLER:
+    env.Append(CPPDEFINES=list(SMALLER[kernels].items()))  # noqa: F821
+    env.Append(LINKFLAGS=[f"-Wl,--defsym=stack_size={SMALLER_STACK[kernels]}"])  # noqa: F821
 env.AddBuildMiddleware(optimise_library, "*/wav2small/*.c")  # noqa: F821
 add(env, "link", ROOT / "firmware" / "lib" / "link")  # noqa: F821
 add(

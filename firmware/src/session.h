@@ -15,10 +15,13 @@
 #include "outlet.h"
 #include "wav2small.h"
 
+/* Blocks in flight. Four frames of a full block are 2.6 KB, which fit the 4 KB receive ring of the
+ * boards with room for retries and pings. */
+#ifndef SESSION_AUDIO_WINDOW
+#define SESSION_AUDIO_WINDOW 4
+#endif
+
 enum {
-    /* Blocks in flight. Four frames of a full block are 2.6 KB, which fit the 4 KB receive ring
-     * of the boards with room for retries and pings. */
-    SESSION_AUDIO_WINDOW = 4,
     /* One segment of the library's ring is under way, the others can be in a window. */
     SESSION_MAX_WINDOW = W2S_SEGMENTS - 1,
 };

@@ -9,13 +9,15 @@
 
 /* 44 ms at 921600 baud: longer than the slowest step between two reads, and more than the audio
  * that the host may have on its way (the link's credit). A power of two. */
-#define RING_SIZE 4096u
+#ifndef UART_RING_SIZE
+#define UART_RING_SIZE 4096u
+#endif
 #define READ_WAIT_MS 10u
 #define WRITE_PATIENCE_MS 250u
 
 /* Written by the interrupt alone: `ring`, `head` and the counters. By the reader alone: `tail`.
  * Both count bytes and wrap with 2^32; a byte is in the ring before `head` says so. */
-static uint8_t ring[RING_SIZE];
+static uint8_t ring[UART_RING_SIZE];
 static volatile uint32_t head;
 static volatile uint32_t tail;
 static volatile uint32_t overruns;
@@ -23,11 +25,11 @@ static volatile uint32_t errors;
 
 void uart_received(uint8_t byte) {
     uint32_t at = head;
-    if (at - tail == RING_SIZE) {
+    if (at - tail == UART_RING_SIZE) {
         overruns = overruns + 1u;
         return;
     }
-    ring[at % RING_SIZE] = byte;
+    ring[at % UART_RING_SIZE] = byte;
     cortexm_order();
     head = at + 1u;
 }
@@ -39,7 +41,7 @@ static size_t waiting(void) { return head - tail; }
 /* Sleeps until one of: `size` bytes are there, a millisecond has turned since the first came, or
  * READ_WAIT_MS brought nothing. Taking bytes in runs costs a reader far less than one by one. */
 static void wait_for_bytes(size_t size) {
-    const size_t enough = size < RING_SIZE / 2u ? size : RING_SIZE / 2u;
+    const size_t enough = size < UART_RING_SIZE / 2u ? size : UART_RING_SIZE / 2u;
     uint32_t deadline = board_ms() + READ_WAIT_MS;
     bool is_empty = true;
     while (waiting() < enough && (int32_t)(deadline - board_ms()) > 0) {
@@ -58,12 +60,12 @@ static void wait_for_bytes(size_t size) {
 
 /* Copies what lies before the ring's end. */
 static size_t take(uint8_t *bytes, size_t size) {
-    const size_t to_end = RING_SIZE - tail % RING_SIZE;
+    const size_t to_end = UART_RING_SIZE - tail % UART_RING_SIZE;
     size_t count = waiting(); /* once: it grows meanwhile */
     count = count < to_end ? count : to_end;
     count = count < size ? count : size;
     cortexm_order();
-    memcpy(bytes, &ring[tail % RING_SIZE], count);
+    memcpy(bytes, &ring[tail % UART_RING_SIZE], count);
     cortexm_order();
     tail = tail + (uint32_t)count;
     return count;
@@ -74,7 +76,7 @@ size_t uart_read(uint8_t *bytes, size_t size, bool wait) {
         wait_for_bytes(size);
     }
     size_t count = take(bytes, size);
-    if (tail % RING_SIZE == 0) { /* at the ring's end: more may be at its start */
+    if (tail % UART_RING_SIZE == 0) { /* at the ring's end: more may be at its start */
         count += take(bytes + count, size - count);
     }
     return count;
