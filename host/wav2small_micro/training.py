@@ -18,14 +18,12 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from wav2small_micro import dataset, metrics, native, reference, student
+from wav2small_micro import dataset, evaluation, native, reference, student
 from wav2small_micro.dataset import LabelledClip
 from wav2small_micro.errors import W2sError
 
 FrontEnd = Callable[[NDArray[np.int16], str], NDArray[Any]]
 """int16 (N,) and a normalisation to log-mel dB (T, 26)."""
-
-HUMAN_CORPUS = "emotale"
 
 
 @dataclass(frozen=True)
@@ -170,6 +168,11 @@ def train(
         ],
     )
     model.save_weights(folder / "student.weights.h5")
+
+    def answer(pcm: NDArray[np.int16], norm: str) -> NDArray[np.float32]:
+        rows = np.asarray(front_end(pcm, norm), np.float32)[None]
+        return np.asarray(ops.convert_to_numpy(model(rows, training=False))[0])
+
     facts = {
         "name": folder.name,
         "architecture": architecture,
@@ -181,40 +184,9 @@ def train(
             "backend": keras.backend.backend(),
             "data": "speech for research use only: see README.md for its licences",
         },
-        "agreement": agreement(model, dataset.load("dev", data, HUMAN_CORPUS), front_end),
+        "agreement": evaluation.agreement(
+            answer, dataset.load("dev", data, evaluation.HUMAN_CORPUS)
+        ),
     }
     (folder / "model.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return facts
-
-
-def predict(
-    model: keras.Model, clips: list[LabelledClip], norm: str, front_end: FrontEnd
-) -> NDArray[np.float32]:
-    """Answers of a student to whole clips, (clips, 3)."""
-    rows = (np.asarray(front_end(clip.pcm, norm), np.float32)[None] for clip in clips)
-    return np.concatenate([ops.convert_to_numpy(model(row, training=False)) for row in rows])
-
-
-def agreement(
-    model: keras.Model, clips: list[LabelledClip], front_end: FrontEnd = native.logmel
-) -> dict[str, Any]:
-    """CCC against human ratings, with the 95 % interval over speakers, under each normalisation."""
-    target = np.stack([clip.target for clip in clips])
-    speakers = [clip.speaker for clip in clips]
-    result: dict[str, Any] = {
-        "clips": len(clips),
-        "speakers": len(set(speakers)),
-        "corpus": ", ".join(sorted({clip.corpus for clip in clips})),
-    }
-    for norm in reference.NORMS:
-        answer = predict(model, clips, norm, front_end)
-        result[norm] = {
-            dimension: {
-                "ccc": round(metrics.ccc(answer[:, i], target[:, i]), 4),
-                "interval": [
-                    round(x, 4) for x in metrics.bootstrap_ccc(answer[:, i], target[:, i], speakers)
-                ],
-            }
-            for i, dimension in enumerate(metrics.DIMENSIONS)
-        }
-    return result

@@ -44,6 +44,7 @@ app.command(rich_help_panel="Firmware")(firmware.size)
 app.command(rich_help_panel="Firmware")(bench.bench)
 app.command(rich_help_panel="Models")(models.train)
 app.command(rich_help_panel="Models")(models.convert)
+app.command(rich_help_panel="Models")(models.evaluate)
 app.command(rich_help_panel="Models")(models.generate)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``w2s train``, ``convert`` and ``generate``: from speech to the C that the firmware links."""
+"""``w2s train``, ``convert``, ``evaluate``, ``generate``: from speech to the firmware's C."""
 
 import importlib
 import os
@@ -26,7 +26,7 @@ from wav2small_micro.errors import W2sError
 def train(
     name: Annotated[str, typer.Argument(help="Model folder to make or take up again.")],
     architecture: Annotated[str, typer.Option(help="72k (the paper) or 17k (the hub).")] = "72k",
-    steps: Annotated[int, typer.Option(help="Batches, a multiple of 50.")] = 1000,
+    steps: Annotated[int, typer.Option(help="Batches, a multiple of 50.")] = 600,
     seed: Annotated[int, typer.Option(help="Seed of the initial weights and the crops.")] = 1,
     json: JsonOption = False,
 ) -> None:
@@ -58,6 +58,22 @@ def convert(model: ModelOption = DEFAULT_MODEL, json: JsonOption = False) -> Non
         print_json({"model": str(folder)} | found)
     else:
         out.print(table(f"{folder}: converted and checked", ["", "value"], flat_rows(found)))
+
+
+def evaluate(
+    model: ModelOption = DEFAULT_MODEL,
+    engine: Annotated[str, typer.Option(help="float, tflite, tflm or c.")] = "c",
+    json: JsonOption = False,
+) -> None:
+    """CCC with human ratings on speakers unheard in training; needs the research data."""
+    from wav2small_micro import evaluation
+    from wav2small_micro.engines import base
+
+    found = evaluation.evaluate(base.Model.load(model), engine)
+    if json:
+        print_json({"model": model, "engine": engine} | found)
+    else:
+        out.print(table(f"{model}, engine {engine}", ["", "value"], flat_rows(found)))
 
 
 def generate(
