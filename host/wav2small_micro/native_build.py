@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds ``wav2small_micro._native``: the firmware's own C library, compiled for the host.
 
-And ``_native_dsp`` and ``_native_compact``, the same with the kernels for Cortex-M4, whose assembler
-has a twin in C.
+And ``_native_dsp`` and ``_native_compact``, the same with the kernels for Cortex-M4, whose
+assembler has a twin in C.
 
 Run by setup.py at installation, without the package's dependencies. The declarations name only what
 Python touches; the compiler checks them against the headers.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The algebra and the ranges of the DSP kernels."""
+"""The algebra and the ranges of the DSP kernels, and of the compact ones."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support import naive
 
 from wav2small_micro import codegen, native
-from wav2small_micro.packing import dsp
+from wav2small_micro.packing import compact, dsp
 
 # B^T of transform.S and A^T of winograd.S, as their header comments state them.
 B = np.array(
@@ -37,21 +37,44 @@ A = np.array(
 )
 
 
-def test_winograd_is_360_convolutions():
+# The same of the compact kernels.
+B_COMPACT = np.array(
+    [
+        [4, 0, -5, 0, 1, 0],
+        [0, -4, -4, 1, 1, 0],
+        [0, 4, -4, -1, 1, 0],
+        [0, -2, -1, 2, 1, 0],
+        [0, 2, -1, -2, 1, 0],
+        [0, 4, 0, -5, 0, 1],
+    ]
+)
+A_COMPACT = np.array(
+    [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
+)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "a", "b", "scale"),
+    [(dsp.F63, A, B, 360), (compact.F43, A_COMPACT, B_COMPACT, 24)],
+)
+def test_winograd_is_so_many_convolutions(algorithm, a, b, scale):
+    rows, inputs = len(a), len(b)
+    assert scale == 8 * algorithm.odd
     for tap in range(3):
         g = np.eye(3, dtype=int)[tap]
-        shifted = np.eye(8, dtype=int)[tap : tap + 6]
-        assert np.array_equal(A @ np.diag(dsp.G @ g) @ B, 360 * shifted)
+        shifted = np.eye(inputs, dtype=int)[tap : tap + rows]
+        assert np.array_equal(a @ np.diag(algorithm.transform @ g) @ b, scale * shifted)
 
 
-def test_transforms_stay_in_halfwords():
+@pytest.mark.parametrize(("kernels", "b"), [(dsp, B), (compact, B_COMPACT)], ids=["dsp", "compact"])
+def test_transforms_stay_in_halfwords(kernels, b):
     # Inputs are 0 .. 255; weights -127 .. 127.
-    for rows in (np.maximum(B, 0), np.maximum(-B, 0)):
-        assert rows.sum(axis=1).max() <= dsp.INPUT_TRANSFORM_GAIN
-    assert dsp.INPUT_TRANSFORM_GAIN * 255 < 2**15
+    for rows in (np.maximum(b, 0), np.maximum(-b, 0)):
+        assert rows.sum(axis=1).max() <= kernels.INPUT_TRANSFORM_GAIN
+    assert kernels.INPUT_TRANSFORM_GAIN * 255 < 2**15
     # Before the subtraction of halfwords, sums of what is not negative must not carry.
     assert (21 + 4) * 255 < 2**16
-    assert np.abs(dsp.G).sum(axis=1).max() * 127 < 2**15
+    assert np.abs(kernels.G).sum(axis=1).max() * 127 < 2**15
 
 
 def clamp(x: int) -> int:

@@ -23,6 +23,10 @@ ModelOption = Annotated[
 EnvOption = Annotated[
     str, typer.Option("--env", "-e", help="Board: a PlatformIO environment of this project.")
 ]
+KernelsOption = Annotated[
+    str | None,
+    typer.Option("--kernels", "-k", help="Kernel set instead of the board's own."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts.")]
 
 out = Console()

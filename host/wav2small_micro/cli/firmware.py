@@ -12,6 +12,7 @@ from wav2small_micro.cli.console import (
     DEFAULT_MODEL,
     EnvOption,
     JsonOption,
+    KernelsOption,
     ModelOption,
     err,
     out,
@@ -21,20 +22,25 @@ from wav2small_micro.cli.console import (
 
 
 def build(
-    env: EnvOption = DEFAULT_ENV, model: ModelOption = DEFAULT_MODEL, json: JsonOption = False
+    env: EnvOption = DEFAULT_ENV,
+    model: ModelOption = DEFAULT_MODEL,
+    kernels: KernelsOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Build the firmware of a board with a model in it."""
-    elf = build_with_status(env, model)
+    elf = build_with_status(env, model, kernels)
     if json:
-        print_json({"env": env, "model": model, "elf": elf} | pio.size(env, model))
+        used = pio.size(env, model, kernels=kernels)
+        print_json({"env": env, "model": model, "elf": elf} | used)
     else:
         out.print(str(elf), highlight=False, soft_wrap=True)
-        _print_size(env, model)
+        _print_size(env, model, kernels)
 
 
 def flash(
     env: EnvOption = DEFAULT_ENV,
     model: ModelOption = DEFAULT_MODEL,
+    kernels: KernelsOption = None,
     protocol: Annotated[
         str | None, typer.Option(help="How: openocd, stflash, dfu, pyocd, qemu; see the board.")
     ] = None,
@@ -45,28 +51,39 @@ def flash(
 ) -> None:
     """Build the firmware and write it to the board, or start it in QEMU."""
     with err.status(f"flashing {env}") as status:
-        pio.flash(env, model, protocol=protocol, port=port, progress=_follow(status, env))
+        pio.flash(
+            env,
+            model,
+            kernels=kernels,
+            protocol=protocol,
+            port=port,
+            progress=_follow(status, env),
+        )
     if json:
-        print_json({"env": env, "model": model, "elf": pio.elf_path(env, model)})
+        elf = pio.elf_path(env, model, kernels=kernels)
+        print_json({"env": env, "model": model, "elf": elf})
     else:
         out.print(f"{env} runs {model}")
 
 
 def size(
-    env: EnvOption = DEFAULT_ENV, model: ModelOption = DEFAULT_MODEL, json: JsonOption = False
+    env: EnvOption = DEFAULT_ENV,
+    model: ModelOption = DEFAULT_MODEL,
+    kernels: KernelsOption = None,
+    json: JsonOption = False,
 ) -> None:
     """RAM (stack included), flash and stack of the whole firmware in bytes; builds it first."""
-    build_with_status(env, model)
+    build_with_status(env, model, kernels)
     if json:
-        print_json(pio.size(env, model))
+        print_json(pio.size(env, model, kernels=kernels))
     else:
-        _print_size(env, model)
+        _print_size(env, model, kernels)
 
 
-def build_with_status(env: str, model: str) -> object:
+def build_with_status(env: str, model: str, kernels: str | None = None) -> object:
     """Build, with PlatformIO's last line shown while it works."""
     with err.status(f"building {env}") as status:
-        return pio.build(env, model, progress=_follow(status, env))
+        return pio.build(env, model, kernels=kernels, progress=_follow(status, env))
 
 
 def _follow(status: Status, env: str) -> pio.Progress:
@@ -76,8 +93,8 @@ def _follow(status: Status, env: str) -> pio.Progress:
     return show
 
 
-def _print_size(env: str, model: str) -> None:
-    board, used = pio.board(env), pio.size(env, model)
+def _print_size(env: str, model: str, kernels: str | None) -> None:
+    board, used = pio.board(env), pio.size(env, model, kernels=kernels)
     rows = [
         ("RAM", f"{used['ram']:,}", f"{board.ram_size:,}"),
         ("  of it stack", f"{used['stack']:,}", ""),
