@@ -47,7 +47,7 @@ def long_clip(clips: list[Clip]) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def research_clips() -> list[Path]:
-    """80 clips of the research data, 20 a corpus and the same in every run."""
+    """52 clips of the research data, 13 a corpus and the same in every run."""
     data = paths.research_data()
     if data is None:
         pytest.skip("research data not here: set W2S_DATA to the folder that holds manifest.csv")
@@ -60,5 +60,5 @@ def research_clips() -> list[Path]:
     return [
         found[i]
         for _, found in sorted(corpora.items())
-        for i in sorted(rng.choice(len(found), size=min(20, len(found)), replace=False))
+        for i in sorted(rng.choice(len(found), size=min(13, len(found)), replace=False))
     ]
