@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wav2small_micro import paths
+from wav2small_micro import paths, reference
 from wav2small_micro.audio import Clip, read_clip
 from wav2small_micro.engines import base
+from wav2small_micro.engines.tflite import OPTIMISED, interpret
 
 NAMES = ("tflite", "tflm", "c")
 MODELS = pytest.mark.parametrize("name", paths.model_names())
@@ -49,6 +50,15 @@ def test_int8_is_near_float(name: str, norm: str, clips: list[Clip]) -> None:
     for clip in clips:
         difference = floating.run(clip.pcm, norm=norm).adv - device.run(clip.pcm, norm=norm).adv
         assert np.abs(difference).max() <= 0.03, clip.path.name
+
+
+@MODELS
+def test_float_kernels_agree(name: str, clips: list[Clip]) -> None:
+    """The optimised float kernels of engine ``float`` against the reference ones."""
+    content = base.Model.load(name).float_path.read_bytes()
+    rows = reference.logmel(clips[0].pcm)[None].astype(np.float32)
+    fast, exact = interpret(content, rows, kernels=OPTIMISED), interpret(content, rows)
+    np.testing.assert_allclose(fast["adv"], exact["adv"], atol=1e-5)
 
 
 @pytest.mark.slow

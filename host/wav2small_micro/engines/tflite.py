@@ -14,16 +14,25 @@ from numpy.typing import NDArray
 
 from wav2small_micro.engines.graph import GraphEngine, Int8
 
+REFERENCE = OpResolverType.BUILTIN_REF
+OPTIMISED = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+"""Kernels: the optimised ones are for float graphs alone."""
 
-def interpret(content: bytes, x: NDArray[Any], every_tensor: bool = False) -> dict[str, Any]:
-    """Runs a .tflite with the reference kernels on its one input, whose shape it takes over.
+
+def interpret(
+    content: bytes,
+    x: NDArray[Any],
+    every_tensor: bool = False,
+    kernels: OpResolverType = REFERENCE,
+) -> dict[str, Any]:
+    """Runs a .tflite on its one input, whose shape it takes over.
 
     Returns outputs by tensor name or, with ``every_tensor``, all activations.
     """
     interpreter = Interpreter(
         model_content=content,
         num_threads=1,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+        experimental_op_resolver_type=kernels,
         experimental_preserve_all_tensors=every_tensor,
     )
     (entry,) = interpreter.get_input_details()
