@@ -33,7 +33,7 @@ def _array(declaration: str, values: Iterable[int]) -> str:
 def frontend_tables() -> str:
     """``logmel_tables.h``: window, twiddles, mel weights and log2 of the integer front end."""
     q31 = 2**31
-    hann = np.minimum(np.round(reference.window() * q31), q31 - 1)
+    hann = np.round(reference.window() * q31 / 4)
     cosine = np.minimum(np.round(np.cos(2 * np.pi * np.arange(17) / 64) * q31), q31 - 1)
     turns = 2 * np.pi * np.outer(np.arange(8), np.arange(1, 4)) / 32
     twiddles = np.round(np.stack([np.cos(turns), np.sin(turns)], axis=2) * q31)
@@ -52,7 +52,7 @@ def frontend_tables() -> str:
         + "// logmel_tables.h: constants of the front end. Generated: `w2s generate --tables`.\n"
         "#ifndef W2S_LOGMEL_TABLES_H\n#define W2S_LOGMEL_TABLES_H\n\n#include <stdint.h>\n\n"
         "// clang-format off\n\n"
-        "// Periodic Hann window, Q31.\n"
+        "// Periodic Hann window, Q29: a quarter of it in Q31.\n"
         + _array("static const int32_t w2s_hann[64]", hann)
         + "\n// cos(2 pi k / 64), Q31.\n"
         + _array("static const int32_t w2s_cos64[17]", cosine)

@@ -23,7 +23,7 @@ static complex32 subtract(complex32 a, complex32 b) {
     return (complex32){a.re - b.re, a.im - b.im};
 }
 static complex32 minus_j(complex32 a) { return (complex32){a.im, -a.re}; }
-static complex32 quarter(complex32 a) { return (complex32){a.re >> 2, a.im >> 2}; }
+static complex32 eighth(complex32 a) { return (complex32){a.re >> 3, a.im >> 3}; }
 
 // d exp(-j t), by cos t and sin t in Q31.
 static complex32 turn(complex32 d, int32_t c, int32_t s) {
@@ -31,21 +31,18 @@ static complex32 turn(complex32 d, int32_t c, int32_t s) {
                        (mul_high(d.im, c) - mul_high(d.re, s)) * 2};
 }
 
-// A quarter of the 4-point DFT of a, b, c, d.
+// The 4-point DFT of a, b, c, d.
 typedef struct {
     complex32 y0, y1, y2, y3;
 } four;
 static four dft4(complex32 a, complex32 b, complex32 c, complex32 d) {
-    a = quarter(a);
-    b = quarter(b);
-    c = quarter(c);
-    d = quarter(d);
     complex32 even = add(a, c), odd = add(b, d), rest = subtract(a, c),
               turned = minus_j(subtract(b, d));
     return (four){add(even, odd), add(rest, turned), subtract(even, odd), subtract(rest, turned)};
 }
 
-// Samples 2 n and 2 n + 1 under the window, as a complex number; `scale` brings samples to Q16.
+// A quarter of samples 2 n and 2 n + 1 under the window, as a complex number; `scale` brings
+// samples to Q16.
 static complex32 windowed(const int16_t frame[W2S_FRAME], unsigned n, int32_t scale) {
     return (complex32){mul_high(frame[2 * n] * scale, w2s_hann[2 * n]),
                        mul_high(frame[2 * n + 1] * scale, w2s_hann[2 * n + 1])};
@@ -55,7 +52,7 @@ static complex32 windowed(const int16_t frame[W2S_FRAME], unsigned n, int32_t sc
 // ends at 8 q + 2 r + s.
 static void fft32(const int16_t frame[W2S_FRAME], int32_t scale, complex32 z[32]) {
     const int32_t *w = w2s_twiddles;
-    const int32_t r = 1518500250;  // sqrt(1/2)
+    const int32_t half = 1518500250;  // sqrt(1/2)
     for (unsigned n = 0; n < 8; n++, w += 6) {
         four y = dft4(windowed(frame, n, scale), windowed(frame, n + 8, scale),
                       windowed(frame, n + 16, scale), windowed(frame, n + 24, scale));
@@ -65,20 +62,26 @@ static void fft32(const int16_t frame[W2S_FRAME], int32_t scale, complex32 z[32]
         z[n + 24] = turn(y.y3, w[4], w[5]);
     }
     for (complex32 *p = z; p < z + 32; p += 8) {
-        four y = dft4(p[0], p[2], p[4], p[6]), v = dft4(p[1], p[3], p[5], p[7]);
-        complex32 turned[4] = {v.y0, turn(v.y1, r, r), minus_j(v.y2), turn(v.y3, -r, r)};
-        complex32 plain[4] = {y.y0, y.y1, y.y2, y.y3};
-        for (unsigned i = 0; i < 4; i++) {
-            complex32 a = {plain[i].re >> 1, plain[i].im >> 1},
-                      b = {turned[i].re >> 1, turned[i].im >> 1};
-            p[2 * i] = add(a, b);
-            p[2 * i + 1] = subtract(a, b);
-        }
+        four y = dft4(eighth(p[0]), eighth(p[2]), eighth(p[4]), eighth(p[6]));
+        four v = dft4(eighth(p[1]), eighth(p[3]), eighth(p[5]), eighth(p[7]));
+        v.y1 = turn(v.y1, half, half);
+        v.y2 = minus_j(v.y2);
+        v.y3 = turn(v.y3, -half, half);
+        p[0] = add(y.y0, v.y0);
+        p[1] = subtract(y.y0, v.y0);
+        p[2] = add(y.y1, v.y1);
+        p[3] = subtract(y.y1, v.y1);
+        p[4] = add(y.y2, v.y2);
+        p[5] = subtract(y.y2, v.y2);
+        p[6] = add(y.y3, v.y3);
+        p[7] = subtract(y.y3, v.y3);
     }
 }
 
-// Where X[k] is, k of 1 .. 31.
-static unsigned place(unsigned k) { return 8 * (k & 3) + 2 * (k >> 2 & 3) + (k >> 4); }
+// Where X[k] and X[32 - k] are, k of 1 .. 16.
+static const uint8_t places[16][2] = {{8, 31},  {16, 23}, {24, 15}, {2, 7},   {10, 29}, {18, 21},
+                                      {26, 13}, {4, 5},   {12, 27}, {20, 19}, {28, 11}, {6, 3},
+                                      {14, 25}, {22, 17}, {30, 9},  {1, 1}};
 
 static uint64_t power_of(int32_t re, int32_t im) {
     return (uint64_t)((int64_t)re * re) + (uint64_t)((int64_t)im * im);
@@ -111,7 +114,7 @@ static void power_spectrum(const int16_t frame[W2S_FRAME], int32_t mean_q14, uns
     fft32(frame, (int32_t)1 << (16 + doublings), z);
     for (unsigned k = 1; k <= 16; k++) {
         // Even and odd samples' spectra, from the one of both: X[k] = E + W O, X[32-k] = (E - W O)*
-        complex32 a = z[place(k)], b = z[place(32 - k)];
+        complex32 a = z[places[k - 1][0]], b = z[places[k - 1][1]];
         complex32 e = {(a.re + b.re) >> 1, (a.im - b.im) >> 1};
         complex32 d = {a.re - b.re, a.im + b.im};
         int32_t c = w2s_cos64[k], s = w2s_cos64[16 - k];
@@ -142,14 +145,17 @@ static int32_t log2_of(uint32_t high, uint32_t low) {
 
 int32_t w2s_log2_q16(uint64_t v) { return log2_of((uint32_t)(v >> 32), (uint32_t)v); }
 
-// 10 log10(2) * 128 is 98642 / 2^8, of a Q16.
+// Steps of 1/128 dB: 10 log10(2) * 128 is 98642 / 2^8, of a Q16 below 64. HALF_STEP, half a step
+// of the result, turns the rounding down into one to nearest.
+#define HALF_STEP 85
 static int16_t decibels(int32_t log2_q16, int32_t least) {
-    int32_t db = (int32_t)(((int64_t)log2_q16 * 98642 + (1 << 23)) >> 24);
+    int32_t db = mul_high(log2_q16 * 256, 98642);
     return (int16_t)(db < least ? least : db);
 }
 
-// A sum of 80 bits over power times weight, as two of 64: its log2 in Q16, less `scale`; INT32_MIN
-// for 0.
+// A sum of 80 bits over power times weight, as two of 64: its log2 in Q16, less `scale`; NOTHING,
+// below all others, for 0.
+#define NOTHING (-127 * 65536)
 static int32_t band_log2(const uint64_t *power, const uint16_t *weight, unsigned bins,
                          int32_t scale) {
     uint64_t low = 0, high = 0;
@@ -160,7 +166,7 @@ static int32_t band_log2(const uint64_t *power, const uint16_t *weight, unsigned
     high += low >> 32;
     uint32_t top = (uint32_t)(high >> 32), middle = (uint32_t)high, bottom = (uint32_t)low;
     if (top != 0) return log2_of(top, middle) + 32 * 65536 - scale;
-    if ((middle | bottom) == 0) return INT32_MIN;
+    if ((middle | bottom) == 0) return NOTHING;
     return log2_of(middle, bottom) - scale;
 }
 
@@ -169,7 +175,7 @@ void w2s_logmel(const int16_t frame[W2S_FRAME], uint32_t used, int32_t mean_q14,
     uint64_t power[32];
     const int32_t least = floor ? W2S_DB_FLOOR : INT16_MIN;
     const unsigned doublings = headroom(used, mean_q14);
-    const int32_t scale = log2_scale + (20 + 2 * (int32_t)doublings) * 65536;
+    const int32_t scale = log2_scale + (20 + 2 * (int32_t)doublings) * 65536 - HALF_STEP;
     const uint16_t *weight = w2s_mel_weights;
     power_spectrum(frame, mean_q14, doublings, power);
     *out++ = (int16_t)least;

@@ -42,11 +42,11 @@ bool w2s_norm_given(w2s_norm_state *state, const w2s_stats *stats) {
 uint32_t w2s_norm_hop(w2s_norm_state *state, const int16_t hop[W2S_HOP], bool running) {
     int32_t sum = 0, used = 0;
     uint64_t squares = 0;
-    for (unsigned i = 0; i < W2S_HOP; i++) {
-        int32_t x = hop[i];
-        sum += x;
-        squares += (uint32_t)(x * x);
-        used |= x ^ (x >> 31);  // ones' complement: -1 is as small as 0
+    for (unsigned i = 0; i < W2S_HOP; i += 2) {
+        int32_t x = hop[i], y = hop[i + 1];
+        sum += x + y;
+        squares += (uint32_t)(x * x) + (uint32_t)(y * y);  // 2^31 at most
+        used |= (x ^ (x >> 31)) | (y ^ (y >> 31));         // ones' complement: -1 is as small as 0
     }
     state->total.samples += W2S_HOP;
     state->total.sum += sum;
