@@ -177,8 +177,8 @@ w2s_status session_push(session_t *session, const int16_t *pcm, size_t count) {
         const size_t length = count - done < W2S_HOP ? count - done : W2S_HOP;
         session->status = w2s_push(&session->engine, pcm + done, length);
     }
-    add_to_level(session, pcm, count);
     session->ticks_total += board_ticks() - begin;
+    add_to_level(session, pcm, count);
     session->samples += count;
     ++session->next_block;
     ++session->blocks.accepted;
