@@ -1,8 +1,8 @@
 /*
- * The Helium kernels under test: a model and rows in, every layer's rows out. test_helium.py is
- * the other side.
+ * Fast kernels under test: a model and rows in, every layer's rows out. test_kernels.py is the
+ * other side.
  *
- *   in   job_t, weights as in mve.h, rows of 26 bytes
+ *   in   job_t, weights as the kernel set packs them (model_*.c), rows of 26 bytes
  *   out  of every row of every layer: its number, then its bytes; END
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "board.h"
+#include "check.h"
 #include "flow.h"
-#include "wav2small.h"
 
 #define END 0xFFu
 
@@ -21,20 +21,13 @@ typedef struct {
     uint32_t rows;
 } job_t;
 
-static struct {
-    w2s_mve_first first[W2S_CHANNELS];
-    w2s_mve_filter conv[W2S_CONVS - 1][W2S_CHANNELS];
-    w2s_mve_pair pairs[2][W2S_MVE_PAIRS];
-    w2s_mve_point points[2][W2S_CHANNELS];
-} weights;
-static w2s_packed_weights packed;
 static w2s_model model;
 static w2s_context context;
 /* What comes after lin and sof is not looked at: it gets tables of zeros. */
 static const uint32_t no_table[256];
 static const int32_t no_gram[1];
 
-static void get(void *into, size_t count) {
+void check_get(void *into, size_t count) {
     uint8_t *at = into;
     while (count > 0) {
         const size_t got = board_read(at, count, true);
@@ -52,34 +45,19 @@ static void put_row(void *user, w2s_tap layer, uint32_t row, const void *data, s
 }
 
 static void get_model(const job_t *job) {
-    const bool dense = job->architecture == W2S_ARCH_72K;
     memset(&model, 0, sizeof model);
     model.architecture = (w2s_architecture)job->architecture;
     model.input_zero = (int8_t)job->input_zero;
     model.exp_table = no_table;
-    model.gram_weight = dense ? NULL : no_gram;
-    model.packed = &packed;
-    get(weights.first, sizeof weights.first);
-    get(weights.conv, sizeof weights.conv);
-    get(dense ? (void *)weights.pairs : (void *)weights.points,
-        dense ? sizeof weights.pairs : sizeof weights.points);
-    packed = (w2s_packed_weights){
-        .first = weights.first,
-        .lin_pairs = dense ? weights.pairs[0] : NULL,
-        .sof_pairs = dense ? weights.pairs[1] : NULL,
-        .lin_points = dense ? NULL : weights.points[0],
-        .sof_points = dense ? NULL : weights.points[1],
-    };
-    for (unsigned i = 0; i < W2S_CONVS - 1; i++) {
-        packed.conv[i] = weights.conv[i];
-    }
+    model.gram_weight = job->architecture == W2S_ARCH_72K ? NULL : no_gram;
+    model.packed = check_get_weights(model.architecture);
 }
 
 static void run(uint32_t rows) {
     int8_t row[W2S_MEL];
     w2s_set_tap(&context, put_row, NULL, ~0u);
     for (; rows > 0; rows--) {
-        get(row, sizeof row);
+        check_get(row, sizeof row);
         w2s_network_row(&context, row);
     }
     w2s_network_finish(&context);
@@ -90,7 +68,7 @@ int main(void) {
     board_init();
     for (;;) {
         job_t job;
-        get(&job, sizeof job);
+        check_get(&job, sizeof job);
         get_model(&job);
         if (w2s_init(&context, &model) == W2S_OK &&
             w2s_start(&context, W2S_NORM_LIVE, NULL) == W2S_OK) {
