@@ -13,6 +13,8 @@ from wav2small_micro.audio import RATE, Clip, read_clip
 
 CLIPS = Path(__file__).parent / "clips"
 
+collect_ignore_glob = ["emulator/*_check/*"]  # firmware of the tests, with build scripts of SCons
+
 EMULATOR_TOOLS = ("qemu-system-arm", "arm-none-eabi-gcc")
 
 
