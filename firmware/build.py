@@ -17,6 +17,7 @@ ROOT = Path(env.subst("$PROJECT_DIR"))  # noqa: F821
 
 # The compact kernels are for chips of 32 KB: what else takes RAM is then smaller too.
 SMALLER = {
+    "dsp": {"W2S_SEGMENTS": 6},  # windows of 2.5 s at most instead of 3.5 s: 3 KB
     "compact": {
         "W2S_SEGMENTS": 4,  # sliding windows of 1.5 s at most instead of 3.5 s; 1.5 KB each
         "SESSION_AUDIO_WINDOW": 2,  # blocks of audio on their way instead of 4: 1.3 KB ...
@@ -63,6 +64,7 @@ kernels = find_kernels(
 env.Append(CPPDEFINES=[f"W2S_KERNELS_{kernels.upper()}"])  # noqa: F821
 if kernels in SMALLER:
     env.Append(CPPDEFINES=list(SMALLER[kernels].items()))  # noqa: F821
+if kernels in SMALLER_STACK:
     env.Append(LINKFLAGS=[f"-Wl,--defsym=stack_size={SMALLER_STACK[kernels]}"])  # noqa: F821
 env.AddBuildMiddleware(optimise_library, "*/wav2small/*.c")  # noqa: F821
 add(env, "link", ROOT / "firmware" / "lib" / "link")  # noqa: F821

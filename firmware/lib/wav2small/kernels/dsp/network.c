@@ -1,12 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// network.c: the network in batches of six rows.
+// network.c: the network in batches of six rows, in steps spread evenly over time.
 //
-// l1 runs row by row and fills the wide block. When it holds six rows, l2 and l3 run over it, the
-// pool makes three rows of the six and appends them to the narrow block; when that holds six, l4
-// .. l7 and lin/sof run. Each convolution's output lags its input by one row, so a block's first
-// row may lie before the utterance, and while it drains the last ones behind it: such rows are
-// padding, and are zeroed after every layer.
+// Six rows of l1 fill the wide block; l2 and l3 run over it, and the pool makes three rows of the
+// six. Six of those fill a narrow block, over which l4 .. l7, lin and sof run. Each convolution's
+// output lags its input by one row, so a block's first row may lie before the utterance, and while
+// it drains the last ones behind it: such rows are padding, and are zeroed after every layer.
+//
+// A pair of wide blocks and a narrow one are the work of twelve frames, 24 ms. Done at once it
+// would come in bursts, and a block of audio would wait for it. So every second frame does one of
+// six slots of about the same length:
+//
+//     slot     0          1        2           3           4        5
+//     wide     l1 l2      l3 pool              l1 l2       l3 pool
+//     narrow   l7         lin      sof lin sof  lin        sof      l4 l5 l6
+//
+// with lin and sof three times, for two rows each. The narrow block that slot 4 fills is worked on
+// from slot 5 on; meanwhile the pool fills the other one.
 #include "../../flow.h"
 #include "layers.h"
 #include "simd.h"
@@ -25,6 +35,9 @@ static void begin(w2s_dsp_block *block, int32_t first) {
 
 bool w2s_network_runs(const w2s_model *model) { return model->packed != NULL; }
 
+// Steps of the narrow layers: four convolutions, then lin and sof of two rows, three times.
+enum { CONVOLUTIONS = 4, STEPS = CONVOLUTIONS + ROWS };
+
 void w2s_network_reset(w2s_context *ctx) {
     w2s_kernel_state *state = &ctx->kernel;
     memset(state, 0, sizeof *state);
@@ -34,7 +47,9 @@ void w2s_network_reset(w2s_context *ctx) {
     }
     begin(&state->wide_block, 0);
     // The pool's rows follow from those of l3, which lag the wide block by two: the first is -1.
-    begin(&state->narrow_block, -1);
+    begin(&state->narrow_block[0], -1);
+    begin(&state->narrow_block[1], -1 + ROWS);
+    state->step = STEPS;
 }
 
 // Zeroes those of `count` rows that lie outside the utterance, and shows the others to the tap.
@@ -85,47 +100,53 @@ static void convolve(w2s_context *ctx, unsigned index, uint32_t *rows, uint32_t 
     w2s_charge(ctx, tap, t);
 }
 
-static void attend(w2s_context *ctx, int32_t first, int32_t limit) {
-    const uint32_t *row = ctx->kernel.narrow;
-    const unsigned words = W2S_DSP_NARROW / 2;
-    int8_t lin[2 * W2S_WIDE], sof[2 * W2S_WIDE];
-    for (int32_t i = 0; i < ROWS; i += 2, row += 2 * words) {
-        if (first + i + 1 < 0 || first + i >= limit) continue;
-        uint64_t t = w2s_now(ctx);
-        if (ctx->model->architecture == W2S_ARCH_72K) {
-            w2s_dsp_dense(row, packed(ctx)->lin, lin);
-            w2s_charge(ctx, W2S_TAP_LIN, t);
-            t = w2s_now(ctx);
-            w2s_dsp_dense(row, packed(ctx)->sof, sof);
-        } else {
-            w2s_dsp_dense_bands(row, packed(ctx)->lin, lin);
-            w2s_dsp_dense_bands(row + words, packed(ctx)->lin, lin + W2S_WIDE);
-            w2s_charge(ctx, W2S_TAP_LIN, t);
-            t = w2s_now(ctx);
-            w2s_dsp_dense_bands(row, packed(ctx)->sof, sof);
-            w2s_dsp_dense_bands(row + words, packed(ctx)->sof, sof + W2S_WIDE);
-        }
-        w2s_charge(ctx, W2S_TAP_SOF, t);
-        for (int32_t j = 0; j < 2; j++) {
-            if (first + i + j >= 0 && first + i + j < limit) {
-                w2s_attend(ctx, lin + j * W2S_WIDE, sof + j * W2S_WIDE);
-            }
-        }
+static void dense(w2s_context *ctx, w2s_tap layer, const uint32_t *rows, int8_t *out) {
+    const w2s_packed_weights *weights = packed(ctx);
+    const uint32_t *words = layer == W2S_TAP_LIN ? weights->lin : weights->sof;
+    uint64_t t = w2s_now(ctx);
+    if (ctx->model->architecture == W2S_ARCH_72K) {
+        w2s_dsp_dense(rows, words, out);
+    } else {
+        w2s_dsp_dense_bands(rows, words, out);
+        w2s_dsp_dense_bands(rows + W2S_DSP_NARROW / 2, words, out + W2S_WIDE);
+    }
+    w2s_charge(ctx, layer, t);
+}
+
+// lin, or sof and the attention sums, of two rows of l7; `first` is the number of the first one.
+static void attend(w2s_context *ctx, w2s_tap layer, const uint32_t *rows, int32_t first,
+                   int32_t limit) {
+    int8_t *lin = ctx->kernel.lin, sof[2 * W2S_WIDE];
+    if (first + 1 < 0 || first >= limit) return;
+    if (layer == W2S_TAP_LIN) {
+        dense(ctx, layer, rows, lin);
+        return;
+    }
+    dense(ctx, layer, rows, sof);
+    for (int32_t i = 0; i < 2; i++) {
+        if (first + i < 0 || first + i >= limit) continue;
+        w2s_attend(ctx, lin + i * W2S_WIDE, sof + i * W2S_WIDE);
     }
 }
 
-static void narrow_batch(w2s_context *ctx) {
+// The next `count` steps of the narrow layers, if there are any to do.
+static void narrow_steps(w2s_context *ctx, unsigned count) {
     w2s_kernel_state *state = &ctx->kernel;
-    w2s_dsp_block *block = &state->narrow_block;
-    for (unsigned i = 0; i < 4; i++) {
-        block->next--;
-        convolve(ctx, 2 + i, state->narrow, state->narrow_past[i]);
-        settle(ctx, (w2s_tap)(W2S_TAP_L4 + i), state->narrow, ROWS, W2S_BANDS, block->next,
-               block->limit);
+    w2s_dsp_block *block = &state->narrow_block[1 - state->filling];
+    uint32_t *rows = state->narrow[1 - state->filling];
+    for (; count > 0 && state->step < STEPS; count--) {
+        const unsigned step = state->step++;
+        if (step < CONVOLUTIONS) {
+            block->next--;
+            convolve(ctx, 2 + step, rows, state->narrow_past[step]);
+            settle(ctx, (w2s_tap)(W2S_TAP_L4 + step), rows, ROWS, W2S_BANDS, block->next,
+                   block->limit);
+            continue;
+        }
+        const unsigned pair = (step - CONVOLUTIONS) / 2 * 2;
+        attend(ctx, step % 2 == 0 ? W2S_TAP_LIN : W2S_TAP_SOF, rows + pair * (W2S_DSP_NARROW / 2),
+               block->next + (int32_t)pair, block->limit);
     }
-    attend(ctx, block->next, block->limit);
-    block->next += 4 + ROWS;
-    block->filled = 0;
 }
 
 // Maximum over bands 2b-1, 2b, 2b+1 of a row of l3, from the pixel of the first on (the padding
@@ -152,17 +173,22 @@ static void pool(w2s_context *ctx, const uint32_t *rows, uint32_t *out) {
     }
 }
 
-static void wide_batch(w2s_context *ctx) {
+// Convolution `index`, l2 or l3, over the wide block.
+static void wide_layer(w2s_context *ctx, unsigned index) {
     w2s_kernel_state *state = &ctx->kernel;
-    w2s_dsp_block *wide = &state->wide_block, *narrow = &state->narrow_block;
-    for (unsigned i = 0; i < 2; i++) {
-        wide->next--;
-        convolve(ctx, i, state->wide, state->wide_past[i]);
-        settle(ctx, (w2s_tap)(W2S_TAP_L1 + 1 + i), state->wide, ROWS, W2S_MEL, wide->next,
-               wide->limit);
-    }
+    w2s_dsp_block *block = &state->wide_block;
+    block->next--;
+    convolve(ctx, index, state->wide, state->wide_past[index]);
+    settle(ctx, (w2s_tap)(W2S_TAP_L1 + 1 + index), state->wide, ROWS, W2S_MEL, block->next,
+           block->limit);
+}
+
+// The pool, from the wide block to the narrow one that is being filled.
+static void pool_block(w2s_context *ctx) {
+    w2s_kernel_state *state = &ctx->kernel;
+    w2s_dsp_block *wide = &state->wide_block, *narrow = &state->narrow_block[state->filling];
+    uint32_t *out = state->narrow[state->filling] + narrow->filled * (W2S_DSP_NARROW / 2);
     uint64_t t = w2s_now(ctx);
-    uint32_t *out = state->narrow + narrow->filled * (W2S_DSP_NARROW / 2);
     pool(ctx, state->wide, out);
     w2s_charge(ctx, W2S_TAP_POOL, t);
     settle(ctx, W2S_TAP_POOL, out, ROWS / 2, W2S_BANDS, narrow->next + (int32_t)narrow->filled,
@@ -170,13 +196,23 @@ static void wide_batch(w2s_context *ctx) {
     narrow->filled += ROWS / 2;
     wide->next += 2 + ROWS;
     wide->filled = 0;
-    if (narrow->filled == ROWS) narrow_batch(ctx);
+}
+
+// The full narrow block is the next to work on, and the one that is done the next to fill.
+static void swap_narrow(w2s_context *ctx) {
+    w2s_kernel_state *state = &ctx->kernel;
+    if (state->narrow_block[state->filling].filled < ROWS) return;
+    state->filling = 1 - state->filling;
+    w2s_dsp_block *done = &state->narrow_block[state->filling];
+    if (state->step == STEPS && done->filled == ROWS) done->next += CONVOLUTIONS + 2 * ROWS;
+    done->filled = 0;
+    state->step = 0;
 }
 
 // Row `row` of l1 from the ring of inputs, into the next slot of the wide block.
 static void first_layer(w2s_context *ctx, uint32_t row) {
     w2s_kernel_state *state = &ctx->kernel;
-    uint32_t *out = state->wide + state->wide_block.filled * (W2S_DSP_WIDE / 2);
+    uint32_t *out = state->wide + state->wide_block.filled++ * (W2S_DSP_WIDE / 2);
     const int16_t *above = state->input[(row + 2) % 3], *here = state->input[row % 3],
                   *below = state->input[(row + 1) % 3];
     uint32_t words[2 * (W2S_MEL + 2)];
@@ -189,37 +225,57 @@ static void first_layer(w2s_context *ctx, uint32_t row) {
     w2s_dsp_first(words, packed(ctx)->first, out);
     repeat_channel_12(out, W2S_MEL);
     w2s_charge(ctx, W2S_TAP_L1, t);
-    settle(ctx, W2S_TAP_L1, out, 1, W2S_MEL, (int32_t)row, INT32_MAX);
+    settle(ctx, W2S_TAP_L1, out, 1, W2S_MEL, (int32_t)row, state->wide_block.limit);
 }
 
-static void take(w2s_context *ctx) {
-    if (++ctx->kernel.wide_block.filled == ROWS) wide_batch(ctx);
+// l1 over the rows that wait: six, and at the beginning one more, without an output of its own.
+static void first_rows(w2s_context *ctx) {
+    w2s_kernel_state *state = &ctx->kernel;
+    for (unsigned i = 0; i < state->waiting_rows; i++) {
+        const uint32_t n = state->input_rows++;
+        int16_t *line = state->input[n % 3];
+        for (unsigned band = 0; band < W2S_MEL; band++) {
+            line[band + 1] = (int16_t)(state->waiting[i][band] + 128);
+        }
+        if (n > 0) first_layer(ctx, n - 1);
+    }
+    state->waiting_rows = 0;
 }
 
-// `row` NULL: the padding after the last one.
+static void do_slot(w2s_context *ctx, unsigned slot) {
+    static const uint8_t narrow[6] = {1, 1, 3, 1, 1, 3};
+    if (slot == 5) swap_narrow(ctx);
+    narrow_steps(ctx, narrow[slot]);
+    if (slot % 3 == 0) {
+        first_rows(ctx);
+        wide_layer(ctx, 0);
+    } else if (slot % 3 == 1) {
+        wide_layer(ctx, 1);
+        pool_block(ctx);
+    }
+}
+
+// `row` NULL: padding after the last one.
 static void input_row(w2s_context *ctx, const int8_t *row) {
     w2s_kernel_state *state = &ctx->kernel;
-    const uint32_t n = state->input_rows++;
-    int16_t *line = state->input[n % 3];
-    for (unsigned band = 0; band < W2S_MEL; band++) {
-        line[band + 1] = (int16_t)((row != NULL ? row[band] : ctx->model->input_zero) + 128);
+    int8_t *slot = state->waiting[state->waiting_rows++];
+    if (row != NULL) {
+        memcpy(slot, row, W2S_MEL);
+    } else {
+        memset(slot, ctx->model->input_zero, W2S_MEL);
     }
-    if (n == 0) return;
-    first_layer(ctx, n - 1);
-    take(ctx);
+    // Six rows of l1 need a seventh of its input: that is when the first slot comes.
+    const uint32_t frame = state->frames++;
+    if (frame >= ROWS && frame % 2 == 0) do_slot(ctx, (frame - ROWS) / 2 % 6);
 }
 
 void w2s_network_row(w2s_context *ctx, const int8_t row[W2S_MEL]) { input_row(ctx, row); }
 
 void w2s_network_finish(w2s_context *ctx) {
     w2s_kernel_state *state = &ctx->kernel;
-    const int32_t rows = (int32_t)state->input_rows;
+    const int32_t rows = (int32_t)w2s_rows(ctx, W2S_TAP_INPUT), pooled = (rows + 1) / 2;
     state->wide_block.limit = rows;
-    state->narrow_block.limit = (rows + 1) / 2;
-    input_row(ctx, NULL);
-    while (w2s_rows(ctx, W2S_TAP_LIN) < (uint32_t)state->narrow_block.limit) {
-        uint32_t *slot = state->wide + state->wide_block.filled * (W2S_DSP_WIDE / 2);
-        memset(slot, 0, W2S_DSP_WIDE / 2 * sizeof *slot);
-        take(ctx);
-    }
+    state->narrow_block[0].limit = pooled;
+    state->narrow_block[1].limit = pooled;
+    while (w2s_rows(ctx, W2S_TAP_LIN) < (uint32_t)pooled) input_row(ctx, NULL);
 }
