@@ -132,3 +132,11 @@ def test_a_model_that_does_not_fit_stops_the_build_with_the_reason():
     lin = replace(plan.lin, bias=np.full(169, 2**28, np.int32))
     text = codegen.dsp_source(replace(plan, lin=lin))
     assert '#error "random-3: lin: scaled sums up to' in text
+
+
+def test_a_channel_of_lin_too_small_for_its_rounding_stops_the_build():
+    plan = naive.random_plan(3)
+    tiny = plan.lin.shift.copy()
+    tiny[5] = -20
+    with pytest.raises(dsp.DoesNotFitError, match="lin: a right shift of 20, not up to 19"):
+        dsp.pack(replace(plan, lin=replace(plan.lin, shift=tiny)))

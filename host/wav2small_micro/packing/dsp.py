@@ -50,6 +50,8 @@ SHIFT = 12
 """Every channel's sums are scaled so that its last shift is this (requantise.h)."""
 DENSE_SCALING = 4
 """k of lin and sof."""
+DENSE_MOST_SHIFT = 19
+"""Rounding and zero point, up to 22 bits up, are then below 2^30, as is what they are added to."""
 PIXEL = 14
 
 Words = NDArray[np.uint32]
@@ -91,6 +93,8 @@ def dense_misfit(layer: Layer) -> str:
     """The same for lin and sof, whose last shift is each channel's own."""
     if layer.shift.max() > -1:
         return "no right shift"
+    if layer.shift.min() < -DENSE_MOST_SHIFT:
+        return f"a right shift of {-int(layer.shift.min())}, not up to {DENSE_MOST_SHIFT}"
     return _overflow(layer, np.full(len(layer.weight), DENSE_SCALING))
 
 
