@@ -56,7 +56,8 @@ void w2s_attend(w2s_context *ctx, const int8_t lin[W2S_WIDE], const int8_t sof[W
 
 /// Frames ///
 
-static void network_row(w2s_context *ctx, const int16_t db[W2S_MEL]) {
+// Quantises a row, which ends the front end's work on it `since` then, and runs the network.
+static void network_row(w2s_context *ctx, const int16_t db[W2S_MEL], uint64_t since) {
     const int32_t multiplier = ctx->model->input_multiplier, zero = ctx->model->input_zero;
     int8_t row[W2S_MEL];
     for (unsigned band = 0; band < W2S_MEL; band++) {
@@ -67,6 +68,7 @@ static void network_row(w2s_context *ctx, const int16_t db[W2S_MEL]) {
     }
     w2s_offer(ctx, W2S_TAP_LOGMEL, db, W2S_MEL * sizeof *db);
     w2s_offer(ctx, W2S_TAP_INPUT, row, sizeof row);
+    w2s_charge(ctx, W2S_TAP_LOGMEL, since);
     w2s_network_row(ctx, row);
 }
 
@@ -90,13 +92,14 @@ static bool replay(w2s_context *ctx) {
     if (!w2s_norm_given(&ctx->statistics, &all)) return false;
     int32_t shift = (int32_t)(((int64_t)ctx->statistics.log2_scale * 98642 + (1 << 23)) >> 24);
     for (uint32_t i = 0; i < ctx->frames; i++) {
+        uint64_t t = w2s_now(ctx);
         int16_t db[W2S_MEL];
         for (unsigned band = 0; band < W2S_MEL; band++) {
             uint8_t steps = ctx->buffer[i][band];
             int32_t raw = BUFFER_LEAST + steps * BUFFER_STEP - shift;
             db[band] = (int16_t)(steps == 0 || raw < W2S_DB_FLOOR ? W2S_DB_FLOOR : raw);
         }
-        network_row(ctx, db);
+        network_row(ctx, db, t);
     }
     return true;
 }
@@ -115,8 +118,7 @@ static w2s_status take_frame(w2s_context *ctx, uint64_t since) {
     const w2s_norm_state *norm = &ctx->statistics;
     w2s_logmel(ctx->frame, ctx->used[0] | ctx->used[1], norm->mean_q14, norm->log2_scale, true, db);
     ctx->frames++;
-    w2s_charge(ctx, W2S_TAP_LOGMEL, since);
-    network_row(ctx, db);
+    network_row(ctx, db, since);
     return W2S_OK;
 }
 
