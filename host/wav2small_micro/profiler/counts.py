@@ -66,7 +66,8 @@ def _run(elf: Path, board: Board, pcm: np.ndarray, link: LinkKind, options: list
         Emulator(elf, board, link=link, options=options) as emulator,
         Device(emulator.transport(), timing=_PATIENCE) as device,
     ):
-        session = device.start(norm=Norm.LIVE, window_segments=WINDOW_SEGMENTS)
+        window = min(WINDOW_SEGMENTS, device.hello().segments)
+        session = device.start(norm=Norm.LIVE, window_segments=window)
         session.send(pcm[:whole])
         session.drain()
         return device.counters().stack_high_water
