@@ -22,14 +22,18 @@
 #define W2S_COMPACT_WORDS(rows, bands) ((rows)*W2S_COMPACT_ROW(bands) / 4)  // of so many rows
 
 typedef struct {
-    uint8_t input[3][W2S_MEL + 2];  // a ring of the last rows into l1
-    uint32_t input_rows;
-    w2s_dsp_block wide_block, narrow_block;
+    uint8_t input[W2S_COMPACT_ROWS + 2][W2S_MEL + 2];  // a ring of the last rows into l1
+    uint32_t frames;                   // rows that have come, padding after the end included
+    int32_t wide_first, narrow_first;  // numbers of the blocks' first rows
+    int32_t pooled;                    // of the next row from the pool
+    int32_t wide_limit, narrow_limit;  // rows of the utterance; INT32_MAX until it ends
+    uint32_t step;                     // of the narrow layers
     // From here on rows of bytes, read and written in words.
     uint32_t pool_above[W2S_COMPACT_WORDS(1, W2S_BANDS)];  // the odd row above, reduced along bands
+    uint32_t pool_out[W2S_COMPACT_WORDS(2, W2S_BANDS)];    // wait for the narrow block
     uint32_t wide[W2S_COMPACT_WORDS(W2S_COMPACT_ROWS, W2S_MEL)];
     uint32_t narrow[W2S_COMPACT_WORDS(W2S_COMPACT_ROWS, W2S_BANDS)];
-    uint32_t wide_past[2][W2S_COMPACT_WORDS(2, W2S_MEL)];  // two rows each: of the input of l2, l3
+    uint32_t wide_past[2][W2S_COMPACT_WORDS(2, W2S_MEL)];      // two rows each: into l2, l3
     uint32_t narrow_past[4][W2S_COMPACT_WORDS(2, W2S_BANDS)];  // l4 .. l7
     // V rows and products; between convolutions room for rows of halfwords and for int8 rows.
     uint32_t slabs[W2S_COMPACT_POINTS * W2S_COMPACT_SLAB(W2S_MEL) / 4];

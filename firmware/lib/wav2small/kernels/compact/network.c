@@ -1,12 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// network.c: the network in batches of four rows.
+// network.c: the network in batches of four rows, in steps spread evenly over time.
 //
-// l1 runs row by row and fills the wide block. When it holds four rows, l2 and l3 run over it, the
-// pool makes two rows of the four and appends them to the narrow block; when that holds four, l4
-// .. l7 and lin/sof run. Each convolution's output lags its input by one row, so a block's first
-// row may lie before the utterance, and while it drains the last ones behind it: such rows are
-// padding, and are zeroed after every layer.
+// Four rows of l1 fill the wide block; l2 and l3 run over it, and the pool makes two rows of the
+// four. Four of those fill the narrow block, over which l4 .. l7, lin and sof run. Each
+// convolution's output lags its input by one row, so a block's first row may lie before the
+// utterance, and while it drains the last ones behind it: such rows are padding, and are zeroed
+// after every layer.
+//
+// Two wide blocks and a narrow one are the work of eight frames, 16 ms. Done at once it would come
+// in bursts, and a block of audio would wait for it. So every frame does one of eight slots of
+// about the same length:
+//
+//     frame % 8    0      1        2        3      4      5      6        7
+//     wide         l1 l2           l3 pool         l1 l2         l3 pool
+//     narrow              lin sof           l4 l5         l6 l7           lin sof
+//
+// The narrow block that the pool fills in slot 2 is worked on from slot 3 to slot 1 after the next
+// turn; what the pool gives in slot 6 waits beside it.
 #include "../../flow.h"
 #include "layers.h"
 
@@ -15,25 +26,24 @@ enum {
     WIDE_WORDS = W2S_COMPACT_WORDS(1, W2S_MEL),
     NARROW_WORDS = W2S_COMPACT_WORDS(1, W2S_BANDS),
     INPUT = W2S_MEL + 2,
+    RING = W2S_COMPACT_ROWS + 2,
 };
 
 static const w2s_packed_weights *packed(const w2s_context *ctx) { return ctx->model->packed; }
 
-static void begin(w2s_dsp_block *block, int32_t first) {
-    block->next = first;
-    block->filled = 0;
-    block->limit = INT32_MAX;
-}
-
 bool w2s_network_runs(const w2s_model *model) { return model->packed != NULL; }
+
+// Steps of the narrow layers: l4 l5, l6 l7, then lin and sof of two rows, twice.
+enum { STEPS = 4 };
 
 void w2s_network_reset(w2s_context *ctx) {
     w2s_kernel_state *state = &ctx->kernel;
     memset(state, 0, sizeof *state);
     memset(state->input, ctx->model->input_zero + 128, sizeof state->input);
-    begin(&state->wide_block, 0);
+    state->wide_limit = state->narrow_limit = INT32_MAX;
     // The pool's rows follow from those of l3, which lag the wide block by two: the first is -1.
-    begin(&state->narrow_block, -1);
+    state->pooled = -1;
+    state->step = STEPS;
 }
 
 // A row of bytes as the tap wants it: int8[bands][13].
@@ -89,70 +99,81 @@ static void dense(const w2s_context *ctx, const uint32_t *pixels, const uint32_t
     w2s_dsp_dense_bands(pixels + W2S_DSP_NARROW / 2, weights, out + W2S_WIDE);
 }
 
-static void attend(w2s_context *ctx, int32_t first, int32_t limit) {
-    const uint32_t *row = ctx->kernel.narrow;
+// lin, sof and the attention sums of rows `pair`, `pair` + 1 of the narrow block.
+static void attend(w2s_context *ctx, int32_t pair) {
+    w2s_kernel_state *state = &ctx->kernel;
+    const int32_t first = state->narrow_first + pair, limit = state->narrow_limit;
+    const uint32_t *row = state->narrow + pair * NARROW_WORDS;
     // Two rows of halfwords, then two of lin and two of sof.
-    uint32_t *pixels = ctx->kernel.slabs;
+    uint32_t *pixels = state->slabs;
     int8_t *lin = (int8_t *)(pixels + W2S_DSP_NARROW), *sof = lin + 2 * W2S_WIDE;
-    for (int32_t i = 0; i < ROWS; i += 2, row += 2 * NARROW_WORDS) {
-        if (first + i + 1 < 0 || first + i >= limit) continue;
-        uint64_t t = w2s_now(ctx);
-        w2s_compact_widen(row, W2S_BANDS, pixels);
-        w2s_compact_widen(row + NARROW_WORDS, W2S_BANDS, pixels + W2S_DSP_NARROW / 2);
-        dense(ctx, pixels, packed(ctx)->lin, lin);
-        w2s_charge(ctx, W2S_TAP_LIN, t);
-        t = w2s_now(ctx);
-        dense(ctx, pixels, packed(ctx)->sof, sof);
-        w2s_charge(ctx, W2S_TAP_SOF, t);
-        for (int32_t j = 0; j < 2; j++) {
-            if (first + i + j >= 0 && first + i + j < limit) {
-                w2s_attend(ctx, lin + j * W2S_WIDE, sof + j * W2S_WIDE);
-            }
-        }
-    }
-}
-
-static void narrow_batch(w2s_context *ctx) {
-    w2s_kernel_state *state = &ctx->kernel;
-    w2s_dsp_block *block = &state->narrow_block;
-    for (unsigned i = 0; i < 4; i++) {
-        block->next--;
-        convolve(ctx, 2 + i, state->narrow, state->narrow_past[i]);
-        settle(ctx, (w2s_tap)(W2S_TAP_L4 + i), state->narrow, ROWS, W2S_BANDS, block->next,
-               block->limit);
-    }
-    attend(ctx, block->next, block->limit);
-    block->next += 4 + ROWS;
-    block->filled = 0;
-}
-
-static void wide_batch(w2s_context *ctx) {
-    w2s_kernel_state *state = &ctx->kernel;
-    w2s_dsp_block *wide = &state->wide_block, *narrow = &state->narrow_block;
-    for (unsigned i = 0; i < 2; i++) {
-        wide->next--;
-        convolve(ctx, i, state->wide, state->wide_past[i]);
-        settle(ctx, (w2s_tap)(W2S_TAP_L1 + 1 + i), state->wide, ROWS, W2S_MEL, wide->next,
-               wide->limit);
-    }
+    if (first + 1 < 0 || first >= limit) return;
     uint64_t t = w2s_now(ctx);
-    uint32_t *out = state->narrow + narrow->filled * NARROW_WORDS;
-    w2s_compact_pool(state->wide, state->pool_above, out);
-    w2s_charge(ctx, W2S_TAP_POOL, t);
-    settle(ctx, W2S_TAP_POOL, out, ROWS / 2, W2S_BANDS, narrow->next + (int32_t)narrow->filled,
-           narrow->limit);
-    narrow->filled += ROWS / 2;
-    wide->next += 2 + ROWS;
-    wide->filled = 0;
-    if (narrow->filled == ROWS) narrow_batch(ctx);
+    w2s_compact_widen(row, W2S_BANDS, pixels);
+    w2s_compact_widen(row + NARROW_WORDS, W2S_BANDS, pixels + W2S_DSP_NARROW / 2);
+    dense(ctx, pixels, packed(ctx)->lin, lin);
+    w2s_charge(ctx, W2S_TAP_LIN, t);
+    t = w2s_now(ctx);
+    dense(ctx, pixels, packed(ctx)->sof, sof);
+    w2s_charge(ctx, W2S_TAP_SOF, t);
+    for (int32_t i = 0; i < 2; i++) {
+        if (first + i < 0 || first + i >= limit) continue;
+        w2s_attend(ctx, lin + i * W2S_WIDE, sof + i * W2S_WIDE);
+    }
 }
 
-// Row `row` of l1 from the ring of inputs, into the next slot of the wide block.
-static void first_layer(w2s_context *ctx, uint32_t row) {
+// Convolution `index` of l4 .. l7 over the narrow block.
+static void narrow_layer(w2s_context *ctx, unsigned index) {
     w2s_kernel_state *state = &ctx->kernel;
-    uint32_t *out = state->wide + state->wide_block.filled * WIDE_WORDS;
-    const uint8_t *above = state->input[(row + 2) % 3], *here = state->input[row % 3],
-                  *below = state->input[(row + 1) % 3];
+    state->narrow_first--;
+    convolve(ctx, 2 + index, state->narrow, state->narrow_past[index]);
+    settle(ctx, (w2s_tap)(W2S_TAP_L4 + index), state->narrow, ROWS, W2S_BANDS, state->narrow_first,
+           state->narrow_limit);
+}
+
+// The next step of the narrow layers, if there is one to do.
+static void narrow_step(w2s_context *ctx) {
+    const uint32_t step = ctx->kernel.step;
+    if (step == STEPS) return;
+    ctx->kernel.step++;
+    if (step < 2) {
+        narrow_layer(ctx, 2 * step);
+        narrow_layer(ctx, 2 * step + 1);
+    } else {
+        attend(ctx, 2 * ((int32_t)step - 2));
+    }
+}
+
+// Convolution `index`, l2 or l3, over the wide block.
+static void wide_layer(w2s_context *ctx, unsigned index) {
+    w2s_kernel_state *state = &ctx->kernel;
+    state->wide_first--;
+    convolve(ctx, index, state->wide, state->wide_past[index]);
+    settle(ctx, (w2s_tap)(W2S_TAP_L1 + 1 + index), state->wide, ROWS, W2S_MEL, state->wide_first,
+           state->wide_limit);
+}
+
+// Two rows from the wide block. The narrow block is full with the second two.
+static void pool(w2s_context *ctx, bool second) {
+    w2s_kernel_state *state = &ctx->kernel;
+    uint32_t *out = second ? state->narrow + 2 * NARROW_WORDS : state->pool_out;
+    uint64_t t = w2s_now(ctx);
+    w2s_compact_pool(state->wide, state->pool_above, out);
+    if (second) memcpy(state->narrow, state->pool_out, sizeof state->pool_out);
+    w2s_charge(ctx, W2S_TAP_POOL, t);
+    settle(ctx, W2S_TAP_POOL, out, 2, W2S_BANDS, state->pooled, state->narrow_limit);
+    state->pooled += 2;
+    if (!second) return;
+    state->narrow_first = state->pooled - ROWS;
+    state->step = 0;
+}
+
+// l1 of row `row`, from the ring of inputs, to row `slot` of the wide block.
+static void first_layer(w2s_context *ctx, uint32_t row, unsigned slot) {
+    w2s_kernel_state *state = &ctx->kernel;
+    uint32_t *out = state->wide + slot * WIDE_WORDS;
+    const uint8_t *above = state->input[(row + RING - 1) % RING], *here = state->input[row % RING],
+                  *below = state->input[(row + 1) % RING];
     uint32_t words[2 * INPUT];
     uint64_t t = w2s_now(ctx);
     for (unsigned x = 0; x < INPUT; x++) {
@@ -163,37 +184,36 @@ static void first_layer(w2s_context *ctx, uint32_t row) {
     w2s_dsp_first(words, packed(ctx)->first, state->slabs);
     w2s_compact_narrow(state->slabs, W2S_MEL, out);
     w2s_charge(ctx, W2S_TAP_L1, t);
-    settle(ctx, W2S_TAP_L1, out, 1, W2S_MEL, (int32_t)row, INT32_MAX);
+    settle(ctx, W2S_TAP_L1, out, 1, W2S_MEL, (int32_t)row, state->wide_limit);
 }
 
-static void take(w2s_context *ctx) {
-    if (++ctx->kernel.wide_block.filled == ROWS) wide_batch(ctx);
-}
-
-// `row` NULL: the padding after the last one.
+// `row` NULL: padding after the last one.
 static void input_row(w2s_context *ctx, const int8_t *row) {
     w2s_kernel_state *state = &ctx->kernel;
-    const uint32_t n = state->input_rows++;
-    uint8_t *line = state->input[n % 3];
+    const uint32_t frame = state->frames++;
+    uint8_t *line = state->input[frame % RING];
     for (unsigned band = 0; band < W2S_MEL; band++) {
         line[band + 1] = (uint8_t)((row != NULL ? row[band] : ctx->model->input_zero) + 128);
     }
-    if (n == 0) return;
-    first_layer(ctx, n - 1);
-    take(ctx);
+    if (frame < ROWS) return;
+    if (frame % 2 != 0) {
+        narrow_step(ctx);
+    } else if (frame % ROWS == 0) {
+        state->wide_first = (int32_t)frame - ROWS;
+        for (unsigned i = 0; i < ROWS; i++) first_layer(ctx, frame - ROWS + i, i);
+        wide_layer(ctx, 0);
+    } else {
+        wide_layer(ctx, 1);
+        pool(ctx, frame % (2 * ROWS) == 2);
+    }
 }
 
 void w2s_network_row(w2s_context *ctx, const int8_t row[W2S_MEL]) { input_row(ctx, row); }
 
 void w2s_network_finish(w2s_context *ctx) {
     w2s_kernel_state *state = &ctx->kernel;
-    const int32_t rows = (int32_t)state->input_rows;
-    state->wide_block.limit = rows;
-    state->narrow_block.limit = (rows + 1) / 2;
-    input_row(ctx, NULL);
-    while (w2s_rows(ctx, W2S_TAP_LIN) < (uint32_t)state->narrow_block.limit) {
-        memset(state->wide + state->wide_block.filled * WIDE_WORDS, 0,
-               WIDE_WORDS * sizeof *state->wide);
-        take(ctx);
-    }
+    const int32_t rows = (int32_t)state->frames;
+    state->wide_limit = rows;
+    state->narrow_limit = (rows + 1) / 2;
+    while (w2s_rows(ctx, W2S_TAP_LIN) < (uint32_t)state->narrow_limit) input_row(ctx, NULL);
 }
