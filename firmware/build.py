@@ -4,7 +4,8 @@
 The application in firmware/src is PlatformIO's own business, and the board's code the platform's
 (firmware/platforms/cortexm). The model is `custom_model` of platformio.ini, or W2S_MODEL: the
 name of a folder in models/, or a path. The kernel set is the board's `build.kernels`, or
-W2S_KERNELS: a folder of firmware/lib/wav2small/kernels.
+W2S_KERNELS: a folder of firmware/lib/wav2small/kernels. What is copied to RAM at start is
+`custom_placement` of platformio.ini, or W2S_PLACEMENT.
 """
 
 import os
@@ -23,6 +24,13 @@ SMALLER = {
         "SESSION_AUDIO_WINDOW": 2,  # blocks of audio on their way instead of 4: 1.3 KB ...
         "UART_RING_SIZE": 2048,  # ... for which this is enough instead of 4096
     }
+}
+# Linker scripts of firmware/boards/common/placement, by what they leave in RAM.
+PLACEMENTS = {
+    "flash": (),
+    "code": ("code",),
+    "weights": ("weights",),
+    "both": ("code", "weights"),
 }
 SMALLER_STACK = {"compact": 3072}  # 1.4 KB of it is used
 
@@ -45,6 +53,14 @@ def find_kernels(name: str) -> str:
     if name not in there:
         sys.exit(f"Error: no kernel set {name!r}. There: {', '.join(there)}.")
     return name
+
+
+def placement_scripts(name: str) -> list[str]:
+    """The linker scripts of a placement. Stops the build if there is none of that name."""
+    if name not in PLACEMENTS:
+        sys.exit(f"Error: no placement {name!r}. There: {', '.join(PLACEMENTS)}.")
+    folder = ROOT / "firmware" / "boards" / "common" / "placement"
+    return [str(folder / f"{script}.ld") for script in PLACEMENTS[name]]
 
 
 def add(env, name: str, folder: Path, sources: str = "+<*>") -> None:
@@ -74,6 +90,12 @@ add(
     ROOT / "firmware" / "lib" / "wav2small",
     f"+<*> -<kernels/*> +<kernels/{kernels}/*>",
 )
+
+scripts = placement_scripts(
+    os.environ.get("W2S_PLACEMENT") or env.GetProjectOption("custom_placement", "flash")  # noqa: F821
+)
+env.Append(LINKFLAGS=[f"-Wl,-T,{script}" for script in scripts])  # noqa: F821
+env.Depends("$BUILD_DIR/firmware.elf", scripts)  # noqa: F821
 
 model = os.environ.get("W2S_MODEL") or env.GetProjectOption("custom_model")  # noqa: F821
 model_folder = find_model(model)

@@ -30,6 +30,8 @@ from wav2small_micro.paths import model_dir, repo_root
 
 DEFAULT_ENV = "stm32f407_discovery"
 DEFAULT_MODEL = "wav2small-72k"
+PLACEMENTS = ("flash", "code", "weights", "both")
+"""What may be copied to RAM at start: nothing, hot code, weights and tables, or both."""
 
 Progress = Callable[[str], None]
 
@@ -111,10 +113,14 @@ def _project() -> configparser.ConfigParser:
 
 
 def elf_path(
-    env: str = DEFAULT_ENV, model: str | Path = DEFAULT_MODEL, *, kernels: str | None = None
+    env: str = DEFAULT_ENV,
+    model: str | Path = DEFAULT_MODEL,
+    *,
+    kernels: str | None = None,
+    placement: str | None = None,
 ) -> Path:
     """Where `build` puts the firmware, built or not."""
-    return _build_dir(model_dir(model), kernels) / env / "firmware.elf"
+    return _build_dir(model_dir(model), kernels, placement) / env / "firmware.elf"
 
 
 def build(
@@ -122,18 +128,20 @@ def build(
     model: str | Path = DEFAULT_MODEL,
     *,
     kernels: str | None = None,
+    placement: str | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Builds the firmware of a board with a model in it; says where the ELF is.
 
     ``kernels``: a kernel set in place of the board's own, a folder of
-    firmware/lib/wav2small/kernels; such builds stand in folders of their own. What is up to date
-    is not compiled again. ``progress`` gets PlatformIO's lines as they come.
+    firmware/lib/wav2small/kernels; ``placement``: one of PLACEMENTS, in place
+    of platformio.ini's. Such builds stand in folders of their own. What is up to date is not
+    compiled again. ``progress`` gets PlatformIO's lines as they come.
 
     Raises W2sError with the compiler's or PlatformIO's own words if it fails.
     """
-    _run_pio(env, model, ["run", "--environment", env], {}, progress, kernels)
-    return elf_path(env, model, kernels=kernels)
+    _run_pio(env, model, ["run", "--environment", env], {}, progress, kernels, placement)
+    return elf_path(env, model, kernels=kernels, placement=placement)
 
 
 def flash(
@@ -141,6 +149,7 @@ def flash(
     model: str | Path = DEFAULT_MODEL,
     *,
     kernels: str | None = None,
+    placement: str | None = None,
     protocol: str | None = None,
     port: str | None = None,
     progress: Progress | None = None,
@@ -162,17 +171,21 @@ def flash(
     if port is not None:
         arguments += ["--upload-port", port]
     variables = {} if protocol is None else {"W2S_UPLOAD_PROTOCOL": protocol}
-    _run_pio(env, model, arguments, variables, progress, kernels)
+    _run_pio(env, model, arguments, variables, progress, kernels, placement)
 
 
 def size(
-    env: str = DEFAULT_ENV, model: str | Path = DEFAULT_MODEL, *, kernels: str | None = None
+    env: str = DEFAULT_ENV,
+    model: str | Path = DEFAULT_MODEL,
+    *,
+    kernels: str | None = None,
+    placement: str | None = None,
 ) -> dict[str, int]:
     """Bytes of RAM (the stack and all alignment included), flash and stack of the firmware.
 
     Reads the ELF that `build` made; raises W2sError if it has not.
     """
-    path = elf_path(env, model, kernels=kernels)
+    path = elf_path(env, model, kernels=kernels, placement=placement)
     if not path.is_file():
         raise W2sError(f"{path} is not built", f"w2s build --env {env} --model {model}")
     return elf_size(path)
@@ -182,7 +195,10 @@ def elf_size(path: Path) -> dict[str, int]:
     """`size` of any firmware file."""
     with path.open("rb") as file:
         sections = [s for s in ELFFile(file).iter_sections() if s["sh_flags"] & SH_FLAGS.SHF_ALLOC]
-        ram = [s for s in sections if s["sh_flags"] & SH_FLAGS.SHF_WRITE]
+        # Code and constants that the start-up copies to RAM are not writable: sections.ld.
+        ram = [
+            s for s in sections if s["sh_flags"] & SH_FLAGS.SHF_WRITE or s.name.startswith(".data")
+        ]
         stored = [s for s in sections if s["sh_type"] != "SHT_NOBITS"]
         return {
             "ram": max(s["sh_addr"] + s["sh_size"] for s in ram) - min(s["sh_addr"] for s in ram),
@@ -191,8 +207,11 @@ def elf_size(path: Path) -> dict[str, int]:
         }
 
 
-def _build_dir(model: Path, kernels: str | None) -> Path:
-    name = model.resolve().name if kernels is None else f"{model.resolve().name}-{kernels}"
+def _build_dir(model: Path, kernels: str | None, placement: str | None) -> Path:
+    if placement is not None and placement not in PLACEMENTS:
+        raise W2sError(f"no placement {placement!r}", f"placements: {', '.join(PLACEMENTS)}")
+    other = None if placement == "flash" else placement
+    name = "-".join(part for part in (model.resolve().name, kernels, other) if part)
     return repo_root() / ".pio" / "build" / name
 
 
@@ -212,16 +231,19 @@ def _run_pio(
     variables: dict[str, str],
     progress: Progress | None,
     kernels: str | None = None,
+    placement: str | None = None,
 ) -> None:
     board(env)  # an unknown one gets its own message
     if importlib.util.find_spec("platformio") is None:
         raise W2sError("PlatformIO is not installed", "pip install -e . in the clone")
     root = repo_root()
     folder = model_dir(model).resolve()
-    build_dir = _build_dir(folder, kernels)
+    build_dir = _build_dir(folder, kernels, placement)
     command = [sys.executable, "-m", "platformio", *arguments, "--project-dir", str(root)]
     if kernels is not None:
         variables = {**variables, "W2S_KERNELS": kernels}
+    if placement is not None:
+        variables = {**variables, "W2S_PLACEMENT": placement}
     environment = {
         **os.environ,
         **variables,
@@ -266,6 +288,8 @@ def _tail(output: list[str]) -> str:
 def _hint(output: list[str]) -> str:
     if any("HTTPClientError" in line or "tool-scons" in line for line in output):
         return "PlatformIO's registry cannot be reached: " + _PIN_HINT
+    if any("region `RAM' overflowed" in line for line in output):
+        return "less in RAM: --placement flash, code or weights, or --kernels compact"
     return "the command in full: pio run -v"
 
 

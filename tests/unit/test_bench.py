@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from wav2small_micro.profiler import bench
 from wav2small_micro.profiler.bench import regressions
 
 CASE = {"board": "b", "model": "m", "kernels": "k"}
@@ -52,3 +53,9 @@ def test_the_link_varies_with_the_host() -> None:
 
 def test_what_the_record_lacks_is_no_regression() -> None:
     assert regressions(RECORD, {"rows": [], "firmware": []}) == []
+
+
+def test_a_row_without_a_placement_is_of_flash() -> None:
+    """So a record of before there was a choice still compares."""
+    assert bench.case_of(CASE) == bench.Case("b", "m", "k", "flash")
+    assert str(bench.case_of({**CASE, "placement": "code"})) == "b, m, k, code"

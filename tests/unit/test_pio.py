@@ -58,10 +58,30 @@ def test_an_unknown_protocol_names_the_known():
 
 
 def test_size_of_what_is_not_built(monkeypatch, tmp_path):
-    monkeypatch.setattr(pio, "_build_dir", lambda model, kernels: tmp_path)
+    monkeypatch.setattr(pio, "_build_dir", lambda model, kernels, placement: tmp_path)
     with pytest.raises(W2sError) as error:
         pio.size()
     assert "w2s build" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("kernels", "placement", "folder"),
+    [
+        (None, None, "wav2small-72k"),
+        (None, "flash", "wav2small-72k"),
+        (None, "code", "wav2small-72k-code"),
+        ("compact", "both", "wav2small-72k-compact-both"),
+    ],
+)
+def test_every_variant_has_a_folder_of_its_own(kernels, placement, folder):
+    elf = pio.elf_path(kernels=kernels, placement=placement)
+    assert elf == repo_root() / ".pio" / "build" / folder / pio.DEFAULT_ENV / "firmware.elf"
+
+
+def test_an_unknown_placement_names_the_known():
+    with pytest.raises(W2sError) as error:
+        pio.build(placement="ccm")
+    assert "weights" in error.value.hint
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,10 @@ def bench(
         list[str] | None,
         typer.Option("--kernels", "-k", help="Kernel sets; all that the board runs by default."),
     ] = None,
+    placement: Annotated[
+        list[str] | None,
+        typer.Option(help="What is copied to RAM at start: flash (default), code, weights, both."),
+    ] = None,
     seconds: Annotated[
         float, typer.Option(min=0.1, help="Audio to measure over.")
     ] = benches.SECONDS,
@@ -57,9 +61,10 @@ def bench(
     pcm = benches.audio(seconds)
     results = benches.merge(
         [
-            _measure(benches.Case(board, name, kernel_set), pcm, link)
+            _measure(benches.Case(board, name, kernel_set, where), pcm, link)
             for board, name in product(env or pio.envs(), model or paths.model_names())
             for kernel_set in kernels or benches.kernels_of(pio.board(board))
+            for where in placement or ["flash"]
         ]
     )
     if save_plot is not None:
@@ -100,14 +105,16 @@ def _check(results: dict[str, Any]) -> None:
 
 def _print(results: dict[str, Any], functions: int) -> None:
     for firmware in results["firmware"]:
-        rows = [row for row in results["rows"] if _case(row) == _case(firmware)]
+        rows = _rows_of(firmware, results["rows"])
         title = f"{firmware['model']} on {firmware['board']} ({firmware['cpu']})"
+        if firmware["placement"] != "flash":
+            title += f", placement {firmware['placement']}"
         columns = [f"{firmware['kernels']} kernels", "M instructions", "M cycles", "MAC a cycle"]
         out.print(table(f"{title}, per second of audio", columns, _part_rows(rows)))
         for line in _notes(firmware, rows):
             out.print(line, highlight=False, soft_wrap=True)
         if functions:
-            own = [row for row in results["functions"] if _case(row) == _case(firmware)]
+            own = _rows_of(firmware, results["functions"])
             columns = ["functions, callees left out", "M instructions", "M cycles"]
             out.print(table("", columns, _function_rows(own[:functions])))
         out.print()
@@ -121,9 +128,9 @@ _SUMMARY = ("", "network", "cycles", "loop", "cycles", "worst block", "RAM", "fl
 def _summary(results: dict[str, Any]) -> Iterable[tuple[str, ...]]:
     """A line a build, to compare kernel sets and boards."""
     for firmware in results["firmware"]:
-        rows = {row["part"]: row for row in results["rows"] if _case(row) == _case(firmware)}
+        rows = {row["part"]: row for row in _rows_of(firmware, results["rows"])}
         yield (
-            " ".join((firmware["board"], firmware["model"], firmware["kernels"])),
+            str(benches.case_of(firmware)),
             *(
                 _millions(rows[part][figure])
                 for part in ("network", "loop")
@@ -135,8 +142,9 @@ def _summary(results: dict[str, Any]) -> Iterable[tuple[str, ...]]:
         )
 
 
-def _case(row: dict[str, Any]) -> tuple[str, ...]:
-    return row["board"], row["model"], row["kernels"]
+def _rows_of(firmware: dict[str, Any], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that were measured of the same build."""
+    return [row for row in rows if benches.case_of(row) == benches.case_of(firmware)]
 
 
 def _part_rows(rows: list[dict[str, Any]]) -> Iterable[tuple[str, ...]]:

@@ -27,6 +27,10 @@ KernelsOption = Annotated[
     str | None,
     typer.Option("--kernels", "-k", help="Kernel set instead of the board's own."),
 ]
+PlacementOption = Annotated[
+    str | None,
+    typer.Option(help="What is copied to RAM at start: flash (nothing), code, weights or both."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts.")]
 
 out = Console()

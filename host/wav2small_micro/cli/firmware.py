@@ -14,6 +14,7 @@ from wav2small_micro.cli.console import (
     JsonOption,
     KernelsOption,
     ModelOption,
+    PlacementOption,
     err,
     out,
     print_json,
@@ -25,22 +26,24 @@ def build(
     env: EnvOption = DEFAULT_ENV,
     model: ModelOption = DEFAULT_MODEL,
     kernels: KernelsOption = None,
+    placement: PlacementOption = None,
     json: JsonOption = False,
 ) -> None:
     """Build the firmware of a board with a model in it."""
-    elf = build_with_status(env, model, kernels)
+    elf = build_with_status(env, model, kernels, placement)
     if json:
-        used = pio.size(env, model, kernels=kernels)
+        used = pio.size(env, model, kernels=kernels, placement=placement)
         print_json({"env": env, "model": model, "elf": elf} | used)
     else:
         out.print(str(elf), highlight=False, soft_wrap=True)
-        _print_size(env, model, kernels)
+        _print_size(env, model, kernels, placement)
 
 
 def flash(
     env: EnvOption = DEFAULT_ENV,
     model: ModelOption = DEFAULT_MODEL,
     kernels: KernelsOption = None,
+    placement: PlacementOption = None,
     protocol: Annotated[
         str | None, typer.Option(help="How: openocd, stflash, dfu, pyocd, qemu; see the board.")
     ] = None,
@@ -55,12 +58,13 @@ def flash(
             env,
             model,
             kernels=kernels,
+            placement=placement,
             protocol=protocol,
             port=port,
             progress=_follow(status, env),
         )
     if json:
-        elf = pio.elf_path(env, model, kernels=kernels)
+        elf = pio.elf_path(env, model, kernels=kernels, placement=placement)
         print_json({"env": env, "model": model, "elf": elf})
     else:
         out.print(f"{env} runs {model}")
@@ -70,20 +74,25 @@ def size(
     env: EnvOption = DEFAULT_ENV,
     model: ModelOption = DEFAULT_MODEL,
     kernels: KernelsOption = None,
+    placement: PlacementOption = None,
     json: JsonOption = False,
 ) -> None:
     """RAM (stack included), flash and stack of the whole firmware in bytes; builds it first."""
-    build_with_status(env, model, kernels)
+    build_with_status(env, model, kernels, placement)
     if json:
-        print_json(pio.size(env, model, kernels=kernels))
+        print_json(pio.size(env, model, kernels=kernels, placement=placement))
     else:
-        _print_size(env, model, kernels)
+        _print_size(env, model, kernels, placement)
 
 
-def build_with_status(env: str, model: str, kernels: str | None = None) -> object:
+def build_with_status(
+    env: str, model: str, kernels: str | None = None, placement: str | None = None
+) -> object:
     """Build, with PlatformIO's last line shown while it works."""
     with err.status(f"building {env}") as status:
-        return pio.build(env, model, kernels=kernels, progress=_follow(status, env))
+        return pio.build(
+            env, model, kernels=kernels, placement=placement, progress=_follow(status, env)
+        )
 
 
 def _follow(status: Status, env: str) -> pio.Progress:
@@ -93,8 +102,9 @@ def _follow(status: Status, env: str) -> pio.Progress:
     return show
 
 
-def _print_size(env: str, model: str, kernels: str | None) -> None:
-    board, used = pio.board(env), pio.size(env, model, kernels=kernels)
+def _print_size(env: str, model: str, kernels: str | None, placement: str | None) -> None:
+    board = pio.board(env)
+    used = pio.size(env, model, kernels=kernels, placement=placement)
     rows = [
         ("RAM", f"{used['ram']:,}", f"{board.ram_size:,}"),
         ("  of it stack", f"{used['stack']:,}", ""),

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +49,12 @@ class Case:
     board: str
     model: str
     kernels: str
+    placement: str = "flash"
+    """What is copied to RAM at start: one of pio.PLACEMENTS."""
 
     def __str__(self) -> str:
-        return f"{self.board}, {self.model}, {self.kernels}"
+        names = [self.board, self.model, self.kernels]
+        return ", ".join(names if self.placement == "flash" else [*names, self.placement])
 
 
 def kernels_of(board: pio.Board) -> tuple[str, ...]:
@@ -125,11 +128,17 @@ def run(
 
 def build(case: Case, progress: pio.Progress | None = None) -> Path:
     """The firmware of a case."""
-    return pio.build(case.board, case.model, kernels=case.kernels, progress=progress)
+    return pio.build(
+        case.board,
+        case.model,
+        kernels=case.kernels,
+        placement=case.placement,
+        progress=progress,
+    )
 
 
 def _names(case: Case) -> dict[str, str]:
-    return {"board": case.board, "model": case.model, "kernels": case.kernels}
+    return asdict(case)
 
 
 def _rows(
@@ -250,14 +259,19 @@ def regressions(found: dict[str, Any], record: dict[str, Any]) -> list[str]:
     ]
 
 
+def case_of(row: dict[str, Any]) -> Case:
+    """What a row of ``rows``, ``firmware`` or ``functions`` was measured of."""
+    return Case(row["board"], row["model"], row["kernels"], row.get("placement", "flash"))
+
+
 def _compared(results: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], int]]:
     for row in results["rows"]:
-        case = (row["board"], row["model"], row["kernels"])
+        case = str(case_of(row))
         if row["part"] in _EXACT:
             for figure in ("instructions", "cycles"):
                 if row[figure] is not None:
-                    yield (*case, row["part"], figure), row[figure]
+                    yield (case, row["part"], figure), row[figure]
     for firmware in results["firmware"]:
-        case = (firmware["board"], firmware["model"], firmware["kernels"])
+        case = str(case_of(firmware))
         for figure in _SIZES:
-            yield (*case, figure), firmware[figure]
+            yield (case, figure), firmware[figure]

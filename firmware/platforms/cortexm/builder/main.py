@@ -39,7 +39,7 @@ def require_toolchain() -> None:
 
 
 def linker_symbols() -> list:
-    """The four numbers of sections.ld."""
+    """The four numbers of memory.ld."""
     symbols = {
         "flash_origin": board.get("build.flash_origin"),
         "flash_size": board.get("upload.maximum_size"),
@@ -51,6 +51,7 @@ def linker_symbols() -> list:
 
 require_toolchain()
 sections = boards / "common" / "sections.ld"
+memory = boards / "common" / "memory.ld"
 
 env.Replace(
     AR=PREFIX + "gcc-ar",
@@ -67,8 +68,8 @@ env.Replace(
     OPTIMISATION="-O2",
     SIZECHECKCMD="$SIZETOOL -A -d $SOURCES",
     SIZEPRINTCMD="$SIZETOOL -B -d $SOURCES",
-    SIZEPROGREGEXP=r"^(?:\.text|\.data)\s+(\d+).*",
-    SIZEDATAREGEXP=r"^(?:\.stack|\.noinit|\.data|\.bss)\s+(\d+).*",
+    SIZEPROGREGEXP=r"^(?:\.text|\.data\w*)\s+(\d+).*",
+    SIZEDATAREGEXP=r"^(?:\.stack|\.noinit|\.data\w*|\.bss)\s+(\d+).*",
     LDSCRIPT_PATH=str(sections),
 )
 
@@ -98,6 +99,7 @@ env.Append(
     LINKFLAGS=[
         *machine,
         *linker_symbols(),
+        "-Wl,-T," + str(sections),
         # No libc start-up and no system calls: from libc only what needs neither (memcpy).
         "-nostartfiles",
         "-nodefaultlibs",
@@ -114,12 +116,15 @@ env.Append(
     },
 )
 
+# Before the others: a script of placement/ that firmware/build.py adds comes in between.
+env.Prepend(LINKFLAGS=["-Wl,-T," + str(memory)])
+
 for folder in board.get("build.sources"):
     env.Append(CPPPATH=[str(boards / folder)])
     env.BuildSources(str(Path("$BUILD_DIR", "boards", folder)), str(boards / folder))
 
 elf = env.BuildProgram()
-env.Depends(elf, str(sections))
+env.Depends(elf, [str(memory), str(sections)])
 binary = env.ElfToBin(str(Path("$BUILD_DIR", "${PROGNAME}")), elf)
 
 AlwaysBuild(env.Alias("size", elf, env.VerboseAction("$SIZEPRINTCMD", "Size of $SOURCE")))
