@@ -55,9 +55,10 @@ static void get_model(const job_t *job) {
 
 static void run(uint32_t rows) {
     int8_t row[W2S_MEL];
-    w2s_set_tap(&context, put_row, NULL, ~0u);
+    w2s_set_tap(&context, put_row, NULL, ~(1u << W2S_TAP_INPUT));
     for (; rows > 0; rows--) {
         check_get(row, sizeof row);
+        w2s_offer(&context, W2S_TAP_INPUT, row, sizeof row);
         w2s_network_row(&context, row);
     }
     w2s_network_finish(&context);
