@@ -15,14 +15,15 @@
 
 #include "../dsp/packed.h"
 
-#define W2S_COMPACT_ROWS 4                                                  // rows in a batch
-#define W2S_COMPACT_POINTS 6                                                // V rows
+#define W2S_COMPACT_ROWS 4    // rows in a batch
+#define W2S_COMPACT_RING 4    // rows of the input: l1 takes two, and one before and behind
+#define W2S_COMPACT_POINTS 6  // V rows
 #define W2S_COMPACT_ROW(bands) ((bands)*12 + ((bands) + 3) / 4 * 4)         // bytes
 #define W2S_COMPACT_SLAB(bands) (40 + ((bands) + 2) * 28 + (bands)*8)       // ../dsp/products.inc
 #define W2S_COMPACT_WORDS(rows, bands) ((rows)*W2S_COMPACT_ROW(bands) / 4)  // of so many rows
 
 typedef struct {
-    uint8_t input[W2S_COMPACT_ROWS + 2][W2S_MEL + 2];  // a ring of the last rows into l1
+    uint8_t input[W2S_COMPACT_RING][W2S_MEL + 2];  // the last rows into l1
     uint32_t frames;                   // rows that have come, padding after the end included
     int32_t wide_first, narrow_first;  // numbers of the blocks' first rows
     int32_t pooled;                    // of the next row from the pool

@@ -12,10 +12,11 @@
 // in bursts, and a block of audio would wait for it. So every frame does one of eight slots of
 // about the same length:
 //
-//     frame % 8    0      1        2        3      4      5      6        7
-//     wide         l1 l2           l3 pool         l1 l2         l3 pool
-//     narrow              lin sof           l4 l5         l6 l7           lin sof
+//     frame % 8    0      1        2           3      4      5      6           7
+//     wide         l1 l2           l3 pool l1         l1 l2         l3 pool l1
+//     narrow              lin sof              l4 l5         l6 l7              lin sof
 //
+// with l1 for two rows, and lin and sof for two as well.
 // The narrow block that the pool fills in slot 2 is worked on from slot 3 to slot 1 after the next
 // turn; what the pool gives in slot 6 waits beside it.
 #include "../../flow.h"
@@ -26,7 +27,7 @@ enum {
     WIDE_WORDS = W2S_COMPACT_WORDS(1, W2S_MEL),
     NARROW_WORDS = W2S_COMPACT_WORDS(1, W2S_BANDS),
     INPUT = W2S_MEL + 2,
-    RING = W2S_COMPACT_ROWS + 2,
+    RING = W2S_COMPACT_RING,
 };
 
 static const w2s_packed_weights *packed(const w2s_context *ctx) { return ctx->model->packed; }
@@ -195,16 +196,20 @@ static void input_row(w2s_context *ctx, const int8_t *row) {
     for (unsigned band = 0; band < W2S_MEL; band++) {
         line[band + 1] = (uint8_t)((row != NULL ? row[band] : ctx->model->input_zero) + 128);
     }
-    if (frame < ROWS) return;
     if (frame % 2 != 0) {
         narrow_step(ctx);
-    } else if (frame % ROWS == 0) {
+    } else if (frame % ROWS == 2) {
+        if (frame > ROWS) {
+            wide_layer(ctx, 1);
+            pool(ctx, frame % (2 * ROWS) == 2);
+        }
+        first_layer(ctx, frame - 2, 0);
+        first_layer(ctx, frame - 1, 1);
+    } else if (frame > 0) {
+        first_layer(ctx, frame - 2, 2);
+        first_layer(ctx, frame - 1, 3);
         state->wide_first = (int32_t)frame - ROWS;
-        for (unsigned i = 0; i < ROWS; i++) first_layer(ctx, frame - ROWS + i, i);
         wide_layer(ctx, 0);
-    } else {
-        wide_layer(ctx, 1);
-        pool(ctx, frame % (2 * ROWS) == 2);
     }
 }
 
