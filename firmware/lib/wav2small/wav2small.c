@@ -66,9 +66,9 @@ static void network_row(w2s_context *ctx, const int16_t db[W2S_MEL], uint64_t si
         int32_t q = ((q8 + 128) >> 8) + zero;
         row[band] = (int8_t)(q < -128 ? -128 : q > 127 ? 127 : q);
     }
+    w2s_charge(ctx, W2S_TAP_LOGMEL, since);
     w2s_offer(ctx, W2S_TAP_LOGMEL, db, W2S_MEL * sizeof *db);
     w2s_offer(ctx, W2S_TAP_INPUT, row, sizeof row);
-    w2s_charge(ctx, W2S_TAP_LOGMEL, since);
     w2s_network_row(ctx, row);
 }
 
