@@ -40,13 +40,36 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
+class FlashFetch:
+    """How a chip reads code from its flash: by lines, some of which it caches."""
+
+    line_bytes: int
+    cached_lines: int
+    hz_per_wait_state: int
+    """A wait state more for each so much of clock, beyond the first."""
+
+    @property
+    def cache_bytes(self) -> int:
+        """Size of the cache of instructions."""
+        return self.line_bytes * self.cached_lines
+
+    def wait_states(self, clock_hz: int) -> int:
+        """Cycles that a read of flash takes beyond the first.
+
+        >>> FlashFetch(16, 64, 30_000_000).wait_states(168_000_000)
+        5
+        """
+        return (clock_hz - 1) // self.hz_per_wait_state
+
+
+@dataclass(frozen=True)
 class Board:
     """A board, as its JSON file tells it.
 
     ``cpu`` is the compiler's name of the core. ``machine`` and ``serial_index`` are QEMU's: which
     ``-M``, and which ``-serial`` is the link. ``emulator_port`` is the TCP port of
     ``pio run -t emulate``. ``kernels`` is the kernel set that the board gets unless another is
-    asked for. Sizes are in bytes.
+    asked for. ``flash_fetch`` is None where code memory never waits. Sizes are in bytes.
     """
 
     env: str
@@ -60,6 +83,7 @@ class Board:
     serial_index: int
     emulator_port: int
     kernels: str
+    flash_fetch: FlashFetch | None
     protocols: tuple[str, ...]
 
 
@@ -88,6 +112,7 @@ def board(env: str = DEFAULT_ENV) -> Board:
         serial_index=facts["emulator"]["serial_index"],
         emulator_port=int(project[section]["custom_emulator_port"]),
         kernels=facts["build"].get("kernels", "portable"),
+        flash_fetch=FlashFetch(**fetch) if (fetch := facts.get("flash_fetch")) else None,
         protocols=tuple(facts["upload"]["protocols"]),
     )
 

@@ -2,6 +2,7 @@
 """Code and weights in RAM: they are where they should be, fit the board, and answer the same."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from wav2small_micro.audio import Clip
 from wav2small_micro.engines.base import Model
 from wav2small_micro.engines.device import EmulatorEngine
 from wav2small_micro.engines.native import NativeEngine
+from wav2small_micro.profiler import bench
 
 pytestmark = pytest.mark.emulator
 
@@ -67,3 +69,17 @@ def test_the_same_answer(model_name: str, clips: list[Clip]) -> None:
     assert np.array_equal(answer.lin, expected.lin)
     assert np.array_equal(answer.sof, expected.sof)
     assert np.array_equal(answer.adv_q16, expected.adv_q16)
+
+
+def flash_waits(placement: str) -> dict[str, Any]:
+    results = bench.run(bench.Case(ENV, MODEL, "dsp", placement), bench.audio(0.04))
+    return results["firmware"][0]["flash_waits"]
+
+
+def test_the_bench_says_what_flash_costs() -> None:
+    flash, code = flash_waits("flash"), flash_waits("code")
+    assert flash["uncached_bytes"] > 20 * flash["cache_bytes"] > 5 * code["uncached_bytes"]
+    fast, slow = (estimate["cycles"] for estimate in flash["estimates"])
+    assert fast > 5_000_000
+    assert slow < fast / 10
+    assert code["estimates"][0]["cycles"] < fast / 10

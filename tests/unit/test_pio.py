@@ -30,6 +30,12 @@ def test_facts_of_the_first_board():
     assert (board.flash_size, board.ram_size) == (1 << 20, 128 << 10)
     assert board.clock_hz == 168_000_000
     assert board.protocols[0] == "openocd"
+    assert board.flash_fetch is not None
+    assert board.flash_fetch.cache_bytes == 1024
+    # RM0090, table 10, at 2.7 to 3.6 V
+    clocks = [30, 31, 60, 64, 90, 120, 150, 168]
+    waits = [board.flash_fetch.wait_states(mhz * 1_000_000) for mhz in clocks]
+    assert waits == [0, 1, 1, 2, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("env", ENVS)

@@ -189,6 +189,20 @@ def _notes(firmware: dict[str, Any], rows: list[dict[str, Any]]) -> Iterable[str
             f"{_millions(deadline['budget_cycles'])} M for each: "
             + _verdict(deadline, blocks["mean_cycles"])
         )
+    waits = firmware["flash_waits"]
+    if waits is not None:
+        yield (
+            f"Code in flash that its cache of {waits['cache_bytes']:,} B cannot hold: "
+            f"{waits['uncached_bytes']:,} B. It waits, by an estimate and not in these cycles: "
+            + ", ".join(_wait(estimate) for estimate in waits["estimates"])
+        )
+
+
+def _wait(estimate: dict[str, Any]) -> str:
+    return (
+        f"{_millions(estimate['cycles'])} M at {estimate['clock_hz'] / 1e6:.0f} MHz "
+        f"({estimate['wait_states']} wait states)"
+    )
 
 
 def _verdict(deadline: dict[str, Any], mean_cycles: int) -> str:

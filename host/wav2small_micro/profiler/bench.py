@@ -27,7 +27,8 @@ from wav2small_micro.errors import W2sError
 from wav2small_micro.link.messages import BLOCK_SAMPLES
 from wav2small_micro.paths import repo_root
 from wav2small_micro.plan import BANDS, MEL, Plan
-from wav2small_micro.profiler import counts, cycles, parts
+from wav2small_micro.profiler import counts, cycles, fetch, parts
+from wav2small_micro.profiler.image import Image
 
 PARTS = (*parts.LAYERS, "network", "front_end", "clock", "link", "loop")
 CLOCKS_HZ = (168_000_000, 64_000_000)
@@ -101,13 +102,14 @@ def run(
     same figures; over the UART they have its interrupts too, and vary with the host.
     """
     board = pio.board(case.board)
+    timed = board.cpu in counts.TIMED_CPUS
     model = Model.load(case.model)
     with tempfile.TemporaryDirectory() as folder:
         # A copy: another build of the same board may be under way.
         elf = Path(shutil.copy(build(case, progress), folder))
         measured = counts.measure(elf, board, pcm, link=link)
         size = pio.elf_size(elf)
-    timed = board.cpu in counts.TIMED_CPUS
+        waits = _flash_waits(elf, board, measured.functions) if timed else None
     return {
         "rows": list(_rows(case, measured.profile, macs(model.plan), timed)),
         "firmware": [
@@ -117,6 +119,7 @@ def run(
                 **size,
                 "stack_used": measured.stack_used,
                 "blocks": _deadlines(measured.profile) if timed else None,
+                "flash_waits": waits,
             }
         ],
         "functions": [
@@ -162,6 +165,31 @@ def _figures(cost: parts.Cost, timed: bool) -> dict[str, Any]:
         "instructions": round(cost.instructions),
         "cycles": by_refill[str(cycles.DEFAULT_REFILL)] if timed else None,
         "cycles_by_refill": by_refill if timed else None,
+    }
+
+
+def _flash_waits(
+    elf: Path, board: pio.Board, functions: dict[str, parts.Cost]
+) -> dict[str, Any] | None:
+    """Code in flash that its cache cannot hold, and an estimate of the cycles that it waits."""
+    if board.flash_fetch is None:
+        return None
+    image = Image(elf)
+    return {
+        "cache_bytes": board.flash_fetch.cache_bytes,
+        "uncached_bytes": sum(
+            size
+            for name, size in fetch.uncached(image, board.flash_fetch).items()
+            if name in functions
+        ),
+        "estimates": [
+            {
+                "clock_hz": clock_hz,
+                "wait_states": board.flash_fetch.wait_states(clock_hz),
+                "cycles": round(fetch.stalls(image, functions, board.flash_fetch, clock_hz)),
+            }
+            for clock_hz in CLOCKS_HZ
+        ],
     }
 
 

@@ -117,6 +117,13 @@ class Image:
         words = [int.from_bytes(data[i : i + 4], "little") for i in range(0, len(data), 4)]
         return sorted({word & ~1 for word in words[2:] if word})
 
+    def flash(self) -> Span:
+        """The section that begins with the vector table: what is linked into flash."""
+        if "vectors" not in self._objects:
+            raise W2sError(f"{self.path} has no vector table", "firmware/boards/common/startup.c")
+        at = self._objects["vectors"].begin
+        return next(Span(c.begin, c.end) for c in self.code if c.begin <= at < c.end)
+
     def functions_of(self, source: str) -> list[Span]:
         """Code that was compiled from a source file, whose path ends with ``source``."""
         found = []
