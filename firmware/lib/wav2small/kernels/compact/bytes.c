@@ -30,7 +30,11 @@ void w2s_compact_narrow(const uint32_t *pixels, unsigned bands, uint32_t *row) {
     uint8_t *last = (uint8_t *)(row + BYTE_WORDS * bands);
     for (unsigned band = 0; band < bands; band++) {
         pixels += WORDS;
-        for (unsigned i = 0; i < BYTE_WORDS; i++) *row++ = pixels[2 * i] | pixels[2 * i + 1] << 8;
+        const uint32_t a = pixels[0] | pixels[1] << 8, b = pixels[2] | pixels[3] << 8,
+                       c = pixels[4] | pixels[5] << 8;
         last[band] = (uint8_t)pixels[WORDS - 1];
+        *row++ = a;
+        *row++ = b;
+        *row++ = c;
     }
 }

@@ -177,10 +177,12 @@ static void first_layer(w2s_context *ctx, uint32_t row, unsigned slot) {
                   *below = state->input[(row + 1) % RING];
     uint32_t words[2 * INPUT];
     uint64_t t = w2s_now(ctx);
+    uint32_t left = below[0];
     for (unsigned x = 0; x < INPUT; x++) {
-        uint32_t right = x < INPUT - 1 ? below[x + 1] : 0;
+        uint32_t right = x + 1 < INPUT ? below[x + 1] : 0;
         words[x] = above[x] | (uint32_t)here[x] << 16;
-        words[INPUT + x] = below[x] | right << 16;
+        words[INPUT + x] = left | right << 16;
+        left = right;
     }
     w2s_dsp_first(words, packed(ctx)->first, state->slabs);
     w2s_compact_narrow(state->slabs, W2S_MEL, out);

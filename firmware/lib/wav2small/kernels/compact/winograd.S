@@ -62,24 +62,26 @@
         finish  r12, 3 * (\row) + (\x) * (\step)
         .endm
 
-// All bands of one output channel, two a turn: M at r0, four rows at r2.
+// All bands of one output channel, 13 a turn: M at r0, four rows at r2.
         .macro  output_rows bands, size, row, step
         movw    r1, #(4 * (\size))
         add     r1, r1, r0
-        mov     r7, #((\bands) / 2)
+        .if     (\bands) > 13
+        mov     r7, #((\bands) / 13)
         vmov    s31, r7
+        .endif
         .balign 4
-1:      outputs 0, \size, \row, \step
-        outputs 1, \size, \row, \step
+1:      .irp    x, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+        outputs \x, \size, \row, \step
+        .endr
+        .if     (\bands) > 13
         vmov    r7, s31
-        add     r0, r0, #8
-        add     r1, r1, #8
-        add     r2, r2, #(2 * (\step))
+        add     r0, r0, #(13 * 4)
+        add     r1, r1, #(13 * 4)
+        add     r2, r2, #(13 * (\step))
         subs    r7, r7, #1
         vmov    s31, r7
         bne.w   1b
-        .if     (\bands) & 1
-        outputs 0, \size, \row, \step
         .endif
         .endm
 
