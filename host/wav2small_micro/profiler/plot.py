@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from wav2small_micro.plots import COLOURS
-from wav2small_micro.profiler.bench import PARTS
+from wav2small_micro.profiler.bench import PARTS, case_of
 
 _SHOWN = ("front_end", *(part for part in PARTS if part not in ("network", "front_end", "loop")))
 
@@ -35,12 +35,12 @@ def save(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def _panel(panel: Any, rows: list[dict[str, Any]], title: str) -> None:
-    kernels = _distinct(rows, "kernels")
+    builds = list(dict.fromkeys(map(_build, rows)))
     unit = "cycles" if all(row["cycles"] is not None for row in rows) else "instructions"
-    width = 0.84 / max(1, len(kernels))
-    for i, name in enumerate(kernels):
-        by_part = {row["part"]: row[unit] / 1e6 for row in rows if row["kernels"] == name}
-        at = np.arange(len(_SHOWN)) + (i - (len(kernels) - 1) / 2) * width
+    width = 0.84 / max(1, len(builds))
+    for i, name in enumerate(builds):
+        by_part = {row["part"]: row[unit] / 1e6 for row in rows if _build(row) == name}
+        at = np.arange(len(_SHOWN)) + (i - (len(builds) - 1) / 2) * width
         label = f"{name}: network {by_part['network']:.1f} M"
         heights = [by_part[part] for part in _SHOWN]
         drawn = panel.bar(at, heights, width * 0.94, label=label, color=COLOURS[i % len(COLOURS)])
@@ -52,6 +52,12 @@ def _panel(panel: Any, rows: list[dict[str, Any]], title: str) -> None:
     panel.set_xticks(range(len(_SHOWN)), names, rotation=55, ha="right", fontsize=8)
     panel.margins(y=0.15)
     panel.legend(frameon=False, fontsize=8)
+
+
+def _build(row: dict[str, Any]) -> str:
+    """What tells the bars of a panel apart."""
+    case = case_of(row)
+    return case.kernels if case.placement == "flash" else f"{case.kernels}, {case.placement}"
 
 
 def _distinct(rows: list[dict[str, Any]], key: str) -> list[str]:
