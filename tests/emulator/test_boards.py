@@ -270,9 +270,10 @@ def link(tmp_path: Path, source: str, **numbers: int) -> str:
         '__attribute__((section(".vectors"), used)) vector_t const vectors[2] = {Reset_Handler};\n'
         + source
     )
-    script = repo_root() / "firmware" / "boards" / "common" / "sections.ld"
+    common = repo_root() / "firmware" / "boards" / "common"
     answer = subprocess.run(
-        ["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-nostdlib", "-T", script,
+        ["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-nostdlib",
+         f"-Wl,-T,{common / 'memory.ld'}", f"-Wl,-T,{common / 'sections.ld'}",
          *(f"-Wl,--defsym={name}={value}" for name, value in memory.items()),
          program, "-o", tmp_path / "program.elf"],
         capture_output=True,
