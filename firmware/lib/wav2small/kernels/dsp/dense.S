@@ -20,12 +20,12 @@
 
         .equ    ROW, 15 * 28            // bytes from row to row
 
-// Word `i` of both rows at r8 against two words of weights at r12.
-        .macro  step i
-        ldr     r10, [r8, #(4 * (\i))]
-        ldr     r11, [r8, #(ROW + 4 * (\i))]
-        ldr     r9, [r12, #(8 * (\i))]
-        ldr     lr, [r12, #(8 * (\i) + 4)]
+// Word `x` of both rows at r8 against the two words `w` of weights at r12.
+        .macro  step x, w
+        ldr     r10, [r8, #(4 * (\x))]
+        ldr     r11, [r8, #(ROW + 4 * (\x))]
+        ldr     r9, [r12, #(8 * (\w))]
+        ldr     lr, [r12, #(8 * (\w) + 4)]
         smlad   r1, r10, r9, r1         // S1 of outputs 0, 1: row 0 in r1, row 1 in r5
         smlad   r5, r11, r9, r5
         sxtb16  r9, r9
@@ -77,7 +77,7 @@ w2s_dsp_dense:
         vmov    s4, r5
         mov     r12, r1
 1:      vmov    r8, s0
-        mov     r0, #6
+        mov     r0, #2
         vmov    s5, r0
         mov     r0, #0
         mov     r1, #0
@@ -88,17 +88,19 @@ w2s_dsp_dense:
         mov     r6, #0
         mov     r7, #0
         .balign 4
-2:      .irp    i, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
-        step    \i
+2:      .irp    pair, 0, 1, 2           // of pixels: 14 words, the last one passed over
+        .irp    i, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+        step    14 * \pair + \i, 13 * \pair + \i
+        .endr
         .endr
         vmov    r9, s5
-        add     r8, r8, #56
-        add     r12, r12, #(13 * 8)
+        add     r8, r8, #(3 * 56)
+        add     r12, r12, #(3 * 13 * 8)
         subs    r9, r9, #1
         vmov    s5, r9
         bne.w   2b
         .irp    i, 0, 1, 2, 3, 4, 5, 6
-        step    \i
+        step    \i, \i
         .endr
         add     r12, r12, #(7 * 8)
         sub     r1, r1, r0
