@@ -23,7 +23,7 @@ SMALLER = {
         "W2S_SEGMENTS": 4,  # sliding windows of 1.5 s at most instead of 3.5 s; 1.5 KB each
         "SESSION_AUDIO_WINDOW": 2,  # blocks of audio on their way instead of 4: 1.3 KB ...
         "UART_RING_SIZE": 2048,  # ... for which this is enough instead of 4096
-    }
+    },
 }
 # Linker scripts of firmware/boards/common/placement, by what they leave in RAM.
 PLACEMENTS = {

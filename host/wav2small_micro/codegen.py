@@ -62,7 +62,7 @@ def frontend_tables() -> str:
         f"#define W2S_MEL_SINGLE {len(single)}\n"
         + _array(f"static const uint8_t w2s_single_bin[{len(single)}]", single)
         + _array(f"static const int32_t w2s_single_log2[{len(single)}]", single_log2)
-        + f"\n// The bands behind them: first bin, number of bins, and weights, Q{MEL_WEIGHT_BITS}.\n"
+        + f"\n// The bands behind them: first bin, number of bins, weights in Q{MEL_WEIGHT_BITS}.\n"
         f"#define W2S_MEL_WEIGHT_BITS {MEL_WEIGHT_BITS}\n"
         + _array(f"static const uint8_t w2s_mel_first[{len(several)}]", [u[0] for _, u in several])
         + _array(f"static const uint8_t w2s_mel_bins[{len(several)}]", [u.size for _, u in several])

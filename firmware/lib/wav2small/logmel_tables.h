@@ -47,7 +47,7 @@ static const int32_t w2s_single_log2[11] = {
     -539801,
 };
 
-// The bands behind them: first bin, number of bins, and weights, Q22.
+// The bands behind them: first bin, number of bins, weights in Q22.
 #define W2S_MEL_WEIGHT_BITS 22
 static const uint8_t w2s_mel_first[14] = {
     6, 7, 8, 9, 10, 11, 12, 13, 15, 17, 18, 21, 23, 26,
