@@ -31,7 +31,8 @@ bool w2s_network_runs(const w2s_model *model);
 // Forgets all rows.
 void w2s_network_reset(struct w2s_context *ctx);
 
-// The next row of the input, which the caller has offered (w2s_offer) and so counted. Whatever it completes is offered to the taps and ends in w2s_attend.
+// The next row of the input, which the caller has offered (w2s_offer) and so counted. Whatever it
+// completes is offered to the taps and ends in w2s_attend.
 void w2s_network_row(struct w2s_context *ctx, const int8_t row[W2S_MEL]);
 
 // No more rows: zero padding follows the last one, and what is still in the layers comes out.
