@@ -155,8 +155,9 @@ def test_instructions_are_counted_the_same_every_time(model: Model, pcm: np.ndar
     for stage, count in first.items():
         assert second[stage] == pytest.approx(count, rel=1e-3), stage
     assert 1e7 < first["network"] < first["total"] < 1e9
+    # The rest is the flow between the stages: samples copied, clocks read.
     assert first["front_end"] + first["network"] + first["pool"] == pytest.approx(
-        first["total"], rel=0.01
+        first["total"], rel=0.02
     )
 
 
