@@ -56,17 +56,20 @@ void w2s_attend(w2s_context *ctx, const int8_t lin[W2S_WIDE], const int8_t sof[W
 
 /// Frames ///
 
-// Quantises a row, which ends the front end's work on it `since` then, and runs the network.
+// Ends the front end's work on a row, which began at `since`; quantises it, which is counted with
+// l1, and runs the network.
 static void network_row(w2s_context *ctx, const int16_t db[W2S_MEL], uint64_t since) {
     const int32_t multiplier = ctx->model->input_multiplier, zero = ctx->model->input_zero;
     int8_t row[W2S_MEL];
+    w2s_charge(ctx, W2S_TAP_LOGMEL, since);
+    uint64_t t = w2s_now(ctx);
     for (unsigned band = 0; band < W2S_MEL; band++) {
         // Q24 to Q8, rounded to nearest from there: the same as at once, and 32 bits
         int32_t q8 = (int32_t)(((int64_t)multiplier * db[band]) >> 16);
         int32_t q = ((q8 + 128) >> 8) + zero;
         row[band] = (int8_t)(q < -128 ? -128 : q > 127 ? 127 : q);
     }
-    w2s_charge(ctx, W2S_TAP_LOGMEL, since);
+    w2s_charge(ctx, W2S_TAP_L1, t);
     w2s_offer(ctx, W2S_TAP_LOGMEL, db, W2S_MEL * sizeof *db);
     w2s_offer(ctx, W2S_TAP_INPUT, row, sizeof row);
     w2s_network_row(ctx, row);

@@ -232,8 +232,9 @@ uint32_t w2s_rows(const w2s_context *ctx, w2s_tap layer);
 // Calls `tap` for the layers whose bit (1 << w2s_tap) is set; 0 or NULL for none. Survives start.
 void w2s_set_tap(w2s_context *ctx, w2s_tap_fn tap, void *user, uint32_t mask);
 
-// Adds what `clock` counts to ticks[] of each layer (LOGMEL is the front end, INPUT the
-// attention pool and head); NULL for none. w2s_ticks reads them, w2s_start clears them.
+// Adds what `clock` counts to ticks[] of each layer (LOGMEL is the front end, L1 also quantises
+// its input, INPUT is the attention pool and head); NULL for none. w2s_ticks reads them, w2s_start
+// clears them.
 void w2s_set_clock(w2s_context *ctx, w2s_clock_fn clock);
 uint64_t w2s_ticks(const w2s_context *ctx, w2s_tap layer);
 
