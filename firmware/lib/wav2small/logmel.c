@@ -3,9 +3,9 @@
 // logmel.c: Hann window, 64-point real DFT by a 32-point complex FFT, power, mel, logarithm.
 //
 // Scales. Samples x are int16; a quiet frame is first doubled s times, until it fills them. The
-// window gives a quarter of x * hann in Q15 (below 2^28), the DFT divides by the other eight of its
-// 32 points: the spectrum X is in Q10 and its power in Q20, below 2^60. The true values are X / 2^15
-// over the square root of the variance, so
+// window gives a quarter of x * hann in Q15 (below 2^28), the DFT divides by the other eight of
+// its 32 points: the spectrum X is in Q10 and its power in Q20, below 2^60. The true values are
+// X / 2^15 over the square root of the variance, so
 //   dB = 10 log10(2) * (log2(mel sum) - 20 - 2 s - weight bits - log2(variance of the samples)).
 // Rounding is below 2^-9 of a sample step, and 2^-24 of the loudest sample of a quiet frame.
 #include "logmel.h"
