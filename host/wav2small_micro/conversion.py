@@ -80,7 +80,7 @@ def calibration_rows(sources: Sequence[list[Pcm]], count: int = 160, seed: int =
     long_enough = [
         clips
         for source in sources
-        if (clips := [pcm for pcm in source if native.frame_count(len(pcm)) >= FRAMES])
+        if (clips := [pcm for pcm in source if reference.frame_count(len(pcm)) >= FRAMES])
     ]
     if not long_enough:
         raise W2sError("there is no speech to calibrate on", "set W2S_DATA to the research data")

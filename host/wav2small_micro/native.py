@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wav2small_micro.errors import W2sError
-from wav2small_micro.plan import Layer, Plan
+from wav2small_micro.plan import DB_STEPS, Layer, Plan
+from wav2small_micro.reference import frame_count
 
 try:
     from wav2small_micro._native import ffi, lib
@@ -34,12 +35,9 @@ _EXTENSIONS = {
     "compact": "._native_compact",
 }  # by kernel set
 
-DB_STEPS = 128
 LAYERS = ("logmel", "input", "l1", "l2", "l3", "l4", "l5", "l6", "l7", "pool", "lin", "sof")
 """Taps of the library, by number (``w2s_tap``)."""
 NORMS = {"utterance": 0, "live": 1, "buffered": 2}
-WINDOW_SEGMENTS = int(lib.W2S_SEGMENTS) - 1
-"""Longest sliding window, in segments of half a second."""
 
 _SHAPES: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
     "logmel": (np.int16, (26,)),
@@ -75,11 +73,6 @@ def _samples(pcm: Int16) -> Int16:
 
 def _pointer(pcm: Int16) -> Any:
     return ffi.cast("const int16_t *", pcm.ctypes.data)
-
-
-def frame_count(samples: int) -> int:
-    """Log-mel rows of so many samples: ``(N - 64) // 32 + 1``."""
-    return max(0, (samples - 64) // 32 + 1)
 
 
 def stats(pcm: Int16) -> tuple[int, int, int]:

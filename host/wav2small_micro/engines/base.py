@@ -30,7 +30,6 @@ from wav2small_micro.errors import W2sError
 from wav2small_micro.plan import Plan
 
 Q16 = 65536
-DIMENSIONS = ("arousal", "dominance", "valence")
 
 
 @dataclass(frozen=True)
