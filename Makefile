@@ -39,8 +39,9 @@ setup: $(STAMP)/base
 demo: setup
 	$(BIN)/w2s demo
 
+# A worker a core, a file of tests at a time: they share fixtures by file.
 test: $(STAMP)/test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(PYTEST_ARGS)
 
 sanitize: $(STAMP)/test
 	$(BIN)/python -m pytest tests/native $(PYTEST_ARGS)
