@@ -15,6 +15,9 @@ RATE = 16000
 MIN_SECONDS = 0.2
 """Shortest clip: 99 frames. Shorter ones say nothing about an emotion."""
 
+SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf"}
+"""How the names of audio files end."""
+
 CLIPPED_SHARE = 1e-3
 """Share of full-scale samples from which a clip is called clipped."""
 

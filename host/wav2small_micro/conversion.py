@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from wav2small_micro import (
     attention,
-    dataset,
     golden,
     native,
     plan,
@@ -32,6 +31,7 @@ from wav2small_micro import (
     tflite_file,
 )
 from wav2small_micro.audio import read_clip
+from wav2small_micro.data import manifest, speech
 from wav2small_micro.engines.tflite import interpret
 from wav2small_micro.errors import W2sError
 from wav2small_micro.paths import repo_root, research_data
@@ -68,9 +68,9 @@ def shipped_speech() -> list[Pcm]:
     return [read_clip(path).pcm for path in paths]
 
 
-def research_speech(split: dataset.Split) -> list[Pcm]:
+def research_speech(split: str) -> list[Pcm]:
     """Real voices of one side of the research data; none where those are not."""
-    return [clip.pcm for clip in dataset.load(split)] if research_data() else []
+    return [clip.pcm for clip in speech.load(manifest.research(), split)] if research_data() else []
 
 
 def calibration_rows(sources: Sequence[list[Pcm]], count: int = 160, seed: int = 7) -> list[Rows]:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wav2small_micro import dataset, metrics, reference
-from wav2small_micro.dataset import LabelledClip
+from wav2small_micro import metrics, reference
+from wav2small_micro.data import manifest, speech
+from wav2small_micro.data.speech import LabelledClip
 from wav2small_micro.engines import base
 
 HUMAN_CORPUS = "emotale"
@@ -23,9 +24,9 @@ Answerer = Callable[[NDArray[np.int16], str], NDArray[np.floating[Any]]]
 def agreement(answer: Answerer, clips: list[LabelledClip]) -> dict[str, Any]:
     """CCC of answers with the clips' labels, 95 % intervals over speakers, by normalisation."""
     target = np.stack([clip.target for clip in clips])
-    speakers = [clip.speaker for clip in clips]
+    speakers = [clip.row.speaker for clip in clips]
     result: dict[str, Any] = {
-        "corpus": ", ".join(sorted({clip.corpus for clip in clips})),
+        "corpus": ", ".join(sorted({clip.row.corpus for clip in clips})),
         "clips": len(clips),
         "speakers": len(set(speakers)),
     }
@@ -46,7 +47,7 @@ def evaluate(model: base.Model, engine: str = "c") -> dict[str, Any]:
     were kept out of training. Raises :class:`W2sError` when the research data are not there."""
     runner = base.create(engine, model)
     try:
-        clips = dataset.load("dev", corpus=HUMAN_CORPUS)
+        clips = speech.load(manifest.research(), "dev", HUMAN_CORPUS)
         return agreement(lambda pcm, norm: runner.run(pcm, norm=norm).adv, clips)
     finally:
         runner.close()

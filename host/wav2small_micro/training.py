@@ -18,8 +18,9 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from wav2small_micro import dataset, evaluation, native, reference, student
-from wav2small_micro.dataset import LabelledClip
+from wav2small_micro import evaluation, native, reference, student
+from wav2small_micro.data import manifest, speech
+from wav2small_micro.data.speech import LabelledClip
 from wav2small_micro.errors import W2sError
 
 FrontEnd = Callable[[NDArray[np.int16], str], NDArray[Any]]
@@ -137,7 +138,8 @@ def train(
         raise W2sError(
             f"{recipe.steps} steps are not whole epochs", f"give a multiple of {epoch_steps}"
         )
-    clips = dataset.load("train", data)
+    source = manifest.read(data) if data else manifest.research()
+    clips = speech.load(source, "train")
     folder.mkdir(parents=True, exist_ok=True)
     backup = folder / ".training"
     if not backup.is_dir():
@@ -180,12 +182,12 @@ def train(
         "training": {
             "recipe": vars(recipe),
             "clips": len(clips),
-            "corpora": sorted({clip.corpus for clip in clips}),
+            "corpora": sorted({clip.row.corpus for clip in clips}),
             "backend": keras.backend.backend(),
             "data": "speech for research use only: see README.md for its licences",
         },
         "agreement": evaluation.agreement(
-            answer, dataset.load("dev", data, evaluation.HUMAN_CORPUS)
+            answer, speech.load(source, "dev", evaluation.HUMAN_CORPUS)
         ),
     }
     (folder / "model.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from wav2small_micro import evaluation, paths
-from wav2small_micro.dataset import LabelledClip
+from wav2small_micro.data.manifest import Row
+from wav2small_micro.data.speech import LabelledClip
 from wav2small_micro.engines import base
 from wav2small_micro.errors import W2sError
 
@@ -15,11 +16,7 @@ from wav2small_micro.errors import W2sError
 def clip(number: int) -> LabelledClip:
     target = np.random.default_rng(number).uniform(0, 1, 3).astype(np.float32)
     return LabelledClip(
-        path=Path(f"{number}.flac"),
-        corpus="emotale",
-        speaker=f"s{number % 3}",
-        emotion="anger",
-        split="dev",
+        row=Row(f"{number}.flac", corpus="emotale", speaker=f"s{number % 3}", split="dev"),
         target=target,
         human=True,
         pcm=np.array([number] * 64, np.int16),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Labels, crops, the loss, and a training run in small, on a corpus made of noise."""
+"""Crops, the loss, and a training run in small, on a corpus made of noise."""
 
 import csv
 import json
@@ -11,7 +11,8 @@ import soundfile
 
 pytest.importorskip("keras", reason="training is not installed: pip install -e '.[train]'")
 
-from wav2small_micro import dataset, metrics, native, training
+from wav2small_micro import metrics, native, training
+from wav2small_micro.data import manifest, speech
 from wav2small_micro.errors import W2sError
 
 RATINGS = {"anger": (4.0, 3.5, 2.0), "sadness": (2.0, 2.0, 2.5)}
@@ -46,28 +47,8 @@ def small(**changes: object) -> training.Recipe:
     return training.Recipe(**{"steps": 50, "batch": 4, "seconds": (0.25, 0.25), **changes})  # type: ignore[arg-type]
 
 
-def test_labels(corpus: Path) -> None:
-    """Ratings go to (x - 1) / 4; an acted emotion lands where those who heard it rate its word."""
-    clips = dataset.load("train", corpus)
-    assert [clip.human for clip in clips] == [True, True, False, False]
-    np.testing.assert_allclose(clips[0].target, [0.75, 0.625, 0.25], atol=1e-6)
-    np.testing.assert_allclose(clips[2].target, clips[0].target, atol=1e-6)
-    assert clips[3].target[0] > 0.7
-    assert clips[3].target[1] < clips[2].target[1]
-    assert {clip.speaker for clip in dataset.load("dev", corpus)} == {"e2"}
-    assert dataset.load("dev", corpus, "emodb") == []
-
-
-def test_missing_data_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(W2sError, match=r"manifest\.csv cannot be used"):
-        dataset.load("train", tmp_path)
-    monkeypatch.setenv("W2S_DATA", str(tmp_path))
-    with pytest.raises(W2sError, match="research data are not here"):
-        dataset.load("train")
-
-
 def test_crops_depend_on_their_number_alone(corpus: Path) -> None:
-    clips = dataset.load("train", corpus)
+    clips = speech.load(manifest.read(corpus), "train")
     first, second = (training.Crops(clips, small(), 50, native.logmel) for _ in range(2))
     first.epoch = second.epoch = 3
     _ = first[0]

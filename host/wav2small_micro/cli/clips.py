@@ -3,9 +3,8 @@
 
 from pathlib import Path
 
+from wav2small_micro.audio import SUFFIXES
 from wav2small_micro.errors import W2sError
-
-SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf"}
 
 
 def find_clips(named: list[str]) -> list[Path]:
