@@ -83,6 +83,14 @@ uint64_t board_ticks(void);
 /** Milliseconds since board_init(); wraps after 49 days. */
 uint32_t board_ms(void);
 
+/// Power ///
+
+/**
+ * Raises or lowers the pin that shows a power analyser when the core computes an answer: low from
+ * board_init() on. The board's port.c says which pin; a board without one does nothing.
+ */
+void board_marker(bool high);
+
 /// Health ///
 
 /** Tells the watchdog that the application is alive; due every second. Nothing without one. */

@@ -170,7 +170,7 @@ w2s_status session_start(session_t *session, const link_start_t *request) {
     return session->status;
 }
 
-w2s_status session_push(session_t *session, const int16_t *pcm, size_t count) {
+static w2s_status take_block(session_t *session, const int16_t *pcm, size_t count) {
     const uint64_t begin = board_ticks();
     /* Hop by hop: the profiler knows a hop by its call of w2s_push(). */
     for (size_t done = 0; done < count && session->status == W2S_OK; done += W2S_HOP) {
@@ -190,10 +190,19 @@ w2s_status session_push(session_t *session, const int16_t *pcm, size_t count) {
     return W2S_OK;
 }
 
+w2s_status session_push(session_t *session, const int16_t *pcm, size_t count) {
+    board_marker(true);
+    const w2s_status status = take_block(session, pcm, count);
+    board_marker(false);
+    return status;
+}
+
 void session_finish(session_t *session) {
+    board_marker(true);
     const uint64_t begin = board_ticks();
     session->status = w2s_finish(&session->engine, &session->result);
     session->ticks_total += board_ticks() - begin;
+    board_marker(false);
     session->state = SESSION_FINISHED;
 }
 

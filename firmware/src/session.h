@@ -80,7 +80,8 @@ w2s_status session_init(session_t *session, const w2s_model *model, outlet_t *ou
  * (status other than W2S_OK) no session runs. The caller has checked the values. */
 w2s_status session_start(session_t *session, const link_start_t *request);
 
-/* Takes the block of `count` samples that is due. The session must be running. */
+/* Takes the block of `count` samples that is due. The session must be running. The board's marker
+ * is high meanwhile, and during session_finish(). */
 w2s_status session_push(session_t *session, const int16_t *pcm, size_t count);
 
 /* Ends the audio and computes the result, once; the session must be running. W2S_E_SHORT and the

@@ -6,6 +6,7 @@ itself has to build, to fit and to answer.
 """
 
 import os
+import re
 import select
 import shutil
 import socket
@@ -253,6 +254,32 @@ def test_lost_bytes_are_counted(start):
     board.transport.write(b"d" + b"." * 30_000, 10.0)
     assert board.line() == "listening"
     assert board.number("i", "rx_overruns") > 0
+
+
+# --- The marker of a power analyser ---------------------------------------------------------------
+
+
+MARKER = {
+    "stm32f407_discovery": (  # PD0: down, an output, up, down
+        r"GPIOD: unimplemented device write \(size 4, offset (\w+), value (\w+)\)",
+        [(0x18, 0x10000), (0x00, 1), (0x18, 1), (0x18, 0x10000)],
+    )
+}
+LED = (r"mps2_fpgaio_write .* offset (\w+) data (\w+) size 4", [(0, 0), (0, 1), (0, 0)])
+
+
+def test_marker_rises_and_falls(check_elf, env, tmp_path):
+    """As QEMU logs it, also where it does not model the pin."""
+    log = tmp_path / "log"
+    options = ["-d", "unimp,trace:mps2_fpgaio_write", "-D", str(log)]
+    with Emulator(check_elf, pio.board(env), link=LinkKind.UART, options=options) as emulator:
+        board = Conversation(emulator)
+        assert board.line() == "ready"
+        board.say("m")
+        assert board.line() == "marked"
+    pattern, expected = MARKER.get(env, LED)
+    writes = [(int(at, 0), int(value, 0)) for at, value in re.findall(pattern, log.read_text())]
+    assert writes == expected
 
 
 # --- Linker checks --------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 /* A board that is a process of the host: the link is stdin and stdout, the watchdog is SIGALRM,
  * and a reset starts the program anew. The application above it is the one of the firmware.
  *
- * Environment: HOST_BOARD_FAULT=1 starts as after a processor fault. */
+ * Environment: HOST_BOARD_FAULT=1 starts as after a processor fault; HOST_BOARD_MARKER names a file
+ * that gets a 1 when the marker rises and a 0 when it falls. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <errno.h>
@@ -110,6 +111,17 @@ uint64_t board_ticks(void) {
 }
 
 uint32_t board_ms(void) { return (uint32_t)(board_ticks() / 1000000u); }
+
+void board_marker(bool high) {
+    const char *path = getenv("HOST_BOARD_MARKER");
+    if (path == NULL) {
+        return;
+    }
+    FILE *file = fopen(path, "a");
+    if (file == NULL || fputc(high ? '1' : '0', file) == EOF || fclose(file) != 0) {
+        panic("marker");
+    }
+}
 
 void board_watchdog_kick(void) { (void)alarm(WATCHDOG_SECONDS); }
 

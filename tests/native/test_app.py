@@ -5,6 +5,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from wav2small_micro.link.messages import (
     Boot,
     Counters,
     CountersReply,
+    Credit,
     Error,
     ErrorCode,
     Fault,
@@ -280,6 +282,18 @@ def test_audio_of_no_or_half_a_sample(device: Any, size: int) -> None:
     device.ask(start(1, noise(0.5)))
     assert refusal(device.ask(Audio(1, 0, bytes(size)))) is ErrorCode.BAD_LENGTH
     assert device.ask(Audio(1, 0, bytes(640))).next_block == 1
+
+
+def test_marker_is_high_for_each_block_and_for_the_end(
+    start_device: Callable[..., Any], tmp_path: Path
+) -> None:
+    marker = tmp_path / "marker"
+    device = start_device(HOST_BOARD_MARKER=str(marker))
+    device.greet()
+    pcm = noise(0.1)
+    run_clip(device, 5, pcm)
+    assert isinstance(device.ask(Audio(5, 0, pcm[:10].tobytes())), Credit)  # repeated: no work
+    assert marker.read_text() == "10" * (len(blocks(5, pcm)) + 1)
 
 
 # --- Rows and windows ----------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 /*
- * Arm's MPS2 and MPS3 FPGA boards: UART and watchdog of the Cortex-M System Design Kit.
+ * Arm's MPS2 and MPS3 FPGA boards: UART, LED and watchdog of the Cortex-M System Design Kit.
  *
  * Registers as in Arm DDI 0479, "Cortex-M System Design Kit", chapter "APB components".
  * Which addresses and clocks: port_config.h of the board.
@@ -25,6 +25,11 @@
 #define UART_INTCLEAR REG32(PORT_UART_BASE + 0x0Cu)
 #define UART_INTCLEAR_RX (1u << 1)
 #define UART_BAUDDIV REG32(PORT_UART_BASE + 0x10u)
+
+/* The FPGA's own registers; bit 0 is the first user LED (DAI 0386, 0500 and 0547, "FPGA system
+ * control and I/O"). */
+#define FPGA_LED REG32(PORT_FPGA_IO_BASE + 0x000u)
+#define FPGA_LED_MARKER (1u << 0)
 
 #define WDOG_LOAD REG32(PORT_WATCHDOG_BASE + 0x000u)
 #define WDOG_CONTROL REG32(PORT_WATCHDOG_BASE + 0x008u)
@@ -67,6 +72,11 @@ void port_uart_irq(void) {
         uart_received((uint8_t)UART_DATA);
     }
 }
+
+/* These boards have no pin to spare for the core; their first LED is what it can reach. */
+void port_marker_init(void) { port_marker(false); }
+
+void port_marker(bool high) { FPGA_LED = high ? FPGA_LED_MARKER : 0u; }
 
 bool port_watchdog_start(bool emulated) {
     (void)emulated;

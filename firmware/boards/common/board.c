@@ -49,6 +49,7 @@ void board_init(void) {
     facts.clock_hz = port_clock_init(emulated);
     facts.tick_hz = facts.clock_hz;
     clock_start(facts.clock_hz, emulated);
+    port_marker_init();
     start_transport(emulated);
     facts.boot_id = reset_boot_id((uint32_t)board_ticks());
 }
@@ -76,6 +77,8 @@ void board_write(const uint8_t *bytes, size_t size) {
         uart_write(bytes, size);
     }
 }
+
+void board_marker(bool high) { port_marker(high); }
 
 void board_watchdog_kick(void) {
     if (has(BOARD_FLAG_WATCHDOG)) {

@@ -1,5 +1,5 @@
 /*
- * What one board adds to the common code: clock, UART, watchdog, reset cause.
+ * What one board adds to the common code: clock, UART, marker, watchdog, reset cause.
  *
  * A board's folder holds port.c with these functions, or shares a driver, and port_config.h with
  * its numbers: PORT_IRQ_COUNT, PORT_UART_IRQ and what its driver needs.
@@ -32,6 +32,12 @@ void port_uart_put(uint8_t byte);
 
 /** The receive interrupt: gives each byte to uart_received(), each error to uart_error(). */
 void port_uart_irq(void);
+
+/** Makes the pin of port_marker() an output, low. */
+void port_marker_init(void);
+
+/** Drives the pin that board_marker() stands for. */
+void port_marker(bool high);
 
 /** Starts the watchdog. False if there is none. */
 bool port_watchdog_start(bool emulated);

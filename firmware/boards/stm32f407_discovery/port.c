@@ -1,5 +1,6 @@
 /*
- * STM32F4DISCOVERY: clock from the 8 MHz crystal, link on USART2 (PA2 out, PA3 in).
+ * STM32F4DISCOVERY: clock from the 8 MHz crystal, link on USART2 (PA2 out, PA3 in), and PD0 high
+ * while the core computes.
  *
  * The same ELF runs in QEMU's netduinoplus2 (an STM32F405), where RCC, FLASH, GPIO and IWDG are
  * not modelled: they read 0 and ignore writes. So no wait is unbounded, and the emulator has its
@@ -128,6 +129,22 @@ void port_uart_irq(void) {
         uart_received((uint8_t)USART2_DR);
     }
 }
+
+/* PD0: on a header, and nothing on the board is wired to it (UM1472, "MCU pin description versus
+ * board function"); an LED would draw more than the core. Low before it becomes an output: MODER
+ * 01 (RM0090, 8.4.1), in the reset state push-pull and slow, which is fast enough for marks of
+ * milliseconds (8.4.2, 8.4.3). */
+#define MARKER_PIN 0u
+
+void port_marker_init(void) {
+    RCC_AHB1ENR |= RCC_AHB1ENR_GPIOD; /* 7.3.10 */
+    (void)RCC_AHB1ENR;
+    port_marker(false);
+    GPIOD_MODER = (GPIOD_MODER & ~(3u << (2u * MARKER_PIN))) | (1u << (2u * MARKER_PIN));
+}
+
+/* One store, which no interrupt can tear (RM0090, 8.4.7). */
+void port_marker(bool high) { GPIOD_BSRR = 1u << (high ? MARKER_PIN : 16u + MARKER_PIN); }
 
 /* 32 kHz / 64 = 500 Hz, 1000 counts: 2 s. The oscillator runs at 17 to 47 kHz (DS8626, LSI),
  * so 1.4 s to 3.8 s. Once started it cannot be stopped; a halted core stops it. */

@@ -25,6 +25,7 @@
 #define RCC_CFGR_PPRE2_DIV2 (4u << 13)
 #define RCC_AHB1ENR REG32(0x40023830u)
 #define RCC_AHB1ENR_GPIOA (1u << 0)
+#define RCC_AHB1ENR_GPIOD (1u << 3)
 #define RCC_APB1ENR REG32(0x40023840u)
 #define RCC_APB1ENR_USART2 (1u << 17)
 #define RCC_APB1ENR_PWR (1u << 28)
@@ -49,12 +50,14 @@
 #define FLASH_ACR_INSTRUCTION_CACHE (1u << 9)
 #define FLASH_ACR_DATA_CACHE (1u << 10)
 
-/// Port A (RM0090, 8.4) ///
+/// Ports A and D (RM0090, 8.4) ///
 
 #define GPIOA_MODER REG32(0x40020000u)
 #define GPIOA_OSPEEDR REG32(0x40020008u)
 #define GPIOA_PUPDR REG32(0x4002000Cu)
 #define GPIOA_AFRL REG32(0x40020020u)
+#define GPIOD_MODER REG32(0x40020C00u)
+#define GPIOD_BSRR REG32(0x40020C18u) /* sets pin n by bit n, clears it by bit 16 + n */
 
 /// USART2 (RM0090, 30.6) ///
 

@@ -144,6 +144,12 @@ static void echo(void) {
     }
 }
 
+static void mark(void) {
+    board_marker(true);
+    board_marker(false);
+    put("marked\n");
+}
+
 static void obey(char command) {
     switch (command) {
         case 'i':
@@ -166,6 +172,9 @@ static void obey(char command) {
             break;
         case 'e':
             echo();
+            break;
+        case 'm':
+            mark();
             break;
         case 'r':
             board_reset();
