@@ -87,6 +87,7 @@ $(STAMP)/base: $(STAMP)/venv pyproject.toml $(NATIVE)
 	$(INSTALLED)
 
 $(STAMP)/test: $(STAMP)/venv pyproject.toml $(NATIVE)
+	PYTHON='$(PYTHON)' scripts/system-tools.sh test
 	$(EDITABLE) '.[train,test]'
 	$(INSTALLED)
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# system-tools.sh base|lint: see that the compilers, the emulator and Python are there.
+# system-tools.sh base|test|lint: see that compilers, emulator, Python and browser are there.
 #
 # What is missing is installed from Debian when we are root or sudo asks for no password;
 # otherwise the command to type is printed and the exit code is 1. Nothing is asked of apt when
@@ -36,12 +36,16 @@ base)
     need python3-dev python_with \
         'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")'
     ;;
+test)
+    need chromium have chromium
+    need chromium-driver have chromedriver
+    ;;
 lint)
     need clang-format have clang-format
     need cppcheck have cppcheck
     ;;
 *)
-    echo "usage: $0 base|lint" >&2
+    echo "usage: $0 base|test|lint" >&2
     exit 2
     ;;
 esac

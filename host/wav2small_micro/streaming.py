@@ -8,16 +8,18 @@ with Device(transport) as device:
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
 
+from wav2small_micro.errors import W2sError
 from wav2small_micro.link.client import Device
 from wav2small_micro.link.errors import AudioLost, DeviceReset
-from wav2small_micro.link.messages import BLOCK_SAMPLES, Q16_ONE, Norm, Source, Window
+from wav2small_micro.link.messages import BLOCK_SAMPLES, Q16_ONE, Layer, Norm, Source, Window
 from wav2small_micro.link.session import Session
 
 RATE = 16000
@@ -48,6 +50,17 @@ def chunks(pcm: np.ndarray, samples: int = BLOCK_SAMPLES) -> Iterator[np.ndarray
         yield pcm[start : start + samples]
 
 
+def chunks_forever(pcm: np.ndarray, samples: int = BLOCK_SAMPLES) -> Iterator[np.ndarray]:
+    """The clip over and over, in full chunks: the end of one round begins with the next.
+
+    >>> rounds = chunks_forever(np.arange(5, dtype=np.int16), samples=4)
+    >>> [next(rounds).tolist() for _ in range(2)]
+    [[0, 1, 2, 3], [4, 0, 1, 2]]
+    """
+    for start in itertools.count(0, samples):
+        yield np.take(pcm, range(start, start + samples), mode="wrap")
+
+
 def read_pcm(stream: BinaryIO, samples: int = BLOCK_SAMPLES) -> Iterator[np.ndarray]:
     """Raw little endian int16 at 16 kHz from a pipe, until it ends.
 
@@ -73,21 +86,40 @@ def paced(audio: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         yield chunk
 
 
+def segments_of(window: float, most: int) -> int:
+    """The half seconds of a window of so many seconds; a device holds `most` of them.
+
+    Raises W2sError for a window that does not fit.
+    """
+    segments = round(window / SEGMENT_SECONDS)
+    if not 1 <= segments <= most:
+        raise W2sError(
+            f"a window of {window} s does not fit",
+            f"from {SEGMENT_SECONDS} to {most * SEGMENT_SECONDS} s",
+        )
+    return segments
+
+
 def stream(
     device: Device,
     audio: Iterable[np.ndarray],
     *,
     window_segments: int = WINDOW_SEGMENTS,
+    passing: Collection[Layer] = (),
     restarts: int = 2,
-) -> Iterator[WindowAnswer]:
+) -> Generator[WindowAnswer, None, None]:
     """Sends chunks of int16 samples into a live session and yields its windows as they come.
 
-    `window_segments`: length of the sliding window in half seconds. When the device restarts, a
-    new session goes on with the next chunk, at most `restarts` times; the audio in between is lost.
-    Raises DeviceReset, LinkLost, DeviceError.
+    `window_segments`: length of the sliding window in half seconds; `passing`: as in Device.start.
+    When the device restarts, a new session goes on with the next chunk, at most `restarts` times;
+    the audio in between is lost. Raises DeviceReset, LinkLost, DeviceError.
     """
+
+    def start() -> Session:
+        return device.start(norm=Norm.LIVE, window_segments=window_segments, passing=passing)
+
     sent = 0
-    session, origin = _start(device, window_segments), 0
+    session, origin = start(), 0
     for chunk in audio:
         try:
             session.send(chunk)
@@ -102,21 +134,28 @@ def stream(
             restarts -= 1
             device.hello()
             sent += len(chunk)
-            session, origin = _start(device, window_segments), sent
+            session, origin = start(), sent
     session.drain()
     yield from _windows(session, origin, sent)
     session.stop()
 
 
 def listen(
-    device: Device, *, window_segments: int = WINDOW_SEGMENTS, seconds: float | None = None
-) -> Iterator[WindowAnswer]:
+    device: Device,
+    *,
+    window_segments: int = WINDOW_SEGMENTS,
+    passing: Collection[Layer] = (),
+    seconds: float | None = None,
+) -> Generator[WindowAnswer, None, None]:
     """Yields the windows of the board's own microphone, for `seconds` or until closed.
 
     Raises DeviceError with NOT_SUPPORTED where the board has none.
     """
     session = device.start(
-        norm=Norm.LIVE, source=Source.MICROPHONE, window_segments=window_segments
+        norm=Norm.LIVE,
+        source=Source.MICROPHONE,
+        window_segments=window_segments,
+        passing=passing,
     )
     begin = time.monotonic()
     try:
@@ -127,10 +166,6 @@ def listen(
         session.stop()
         raise
     session.stop()
-
-
-def _start(device: Device, window_segments: int) -> Session:
-    return device.start(norm=Norm.LIVE, window_segments=window_segments)
 
 
 def _windows(session: Session, origin: int, sent: int) -> Iterator[WindowAnswer]:

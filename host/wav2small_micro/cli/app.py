@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from wav2small_micro import __version__
-from wav2small_micro.cli import bench, data, demo, firmware, infer, models, stream
+from wav2small_micro.cli import bench, data, demo, firmware, infer, live, models, stream
 from wav2small_micro.cli.console import ErrorsWithHints
 
 app = typer.Typer(
@@ -37,6 +37,7 @@ def root(
 app.command()(infer.run)
 app.command()(infer.compare)
 app.command()(stream.stream)
+app.command()(live.live)
 app.command()(demo.demo)
 app.command(rich_help_panel="Firmware")(firmware.build)
 app.command(rich_help_panel="Firmware")(firmware.flash)

@@ -6,6 +6,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from wav2small_micro.affect import region
 from wav2small_micro.metrics import DIMENSIONS
 from wav2small_micro.streaming import WindowAnswer
 
@@ -23,7 +24,8 @@ def draw(answer: WindowAnswer, title: str) -> RenderableType:
         rows.add_row(name, _bar(float(value), colour), f"{value:6.3f}")
     share = 1 - max(answer.level_db, QUIET_DB) / QUIET_DB  # silence is -inf
     rows.add_row("level", _bar(share, "grey62"), f"{answer.level_db:6.1f} dB")
-    heading = Text(f"{title}   {answer.seconds:6.1f} s", style="bold")
+    arousal, _, valence = answer.adv
+    heading = Text(f"{title}   {answer.seconds:6.1f} s   {region(arousal, valence)}", style="bold")
     return Group(heading, rows)
 
 

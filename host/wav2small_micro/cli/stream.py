@@ -28,20 +28,22 @@ from wav2small_micro.errors import W2sError
 from wav2small_micro.metrics import DIMENSIONS
 from wav2small_micro.streaming import WindowAnswer
 
-SEGMENTS_PER_SECOND = 2
+ClipArgument = Annotated[
+    str | None,
+    typer.Argument(help="An audio file, - for raw int16 at 16 kHz; the microphone if none."),
+]
+PortOption = Annotated[
+    str | None, typer.Option("--port", help="A board's serial port; the emulator if none.")
+]
+WindowOption = Annotated[float, typer.Option(help="Seconds that an answer looks back.")]
 
 
 def stream(
-    clip: Annotated[
-        str | None,
-        typer.Argument(help="An audio file, - for raw int16 at 16 kHz; the microphone if none."),
-    ] = None,
+    clip: ClipArgument = None,
     model: ModelOption = DEFAULT_MODEL,
     env: EnvOption = DEFAULT_ENV,
-    port: Annotated[
-        str | None, typer.Option("--port", help="A board's serial port; the emulator if none.")
-    ] = None,
-    window: Annotated[float, typer.Option(help="Seconds that an answer looks back.")] = 2.0,
+    port: PortOption = None,
+    window: WindowOption = 2.0,
     seconds: Annotated[
         float | None, typer.Option(help="End after so much of the microphone.")
     ] = None,
@@ -57,16 +59,15 @@ def stream(
     from wav2small_micro.engines.base import Model
     from wav2small_micro.engines.device import BoardEngine, EmulatorEngine
 
-    segments = round(window * SEGMENTS_PER_SECOND)
-    if clip is None and port is None:
-        raise W2sError("nothing to listen to", "name a clip, or --port of a board's microphone")
-    audio = None if clip is None else _audio(clip, paced=not fast)
+    audio = open_audio(clip, port)
+    if audio is not None and clip != "-" and not fast:
+        audio = streaming.paced(audio)
     loaded = Model.load(model)
     engine: BoardEngine | EmulatorEngine
     with err.status(f"starting {port or env}"):
         engine = BoardEngine(loaded, port=port) if port else EmulatorEngine(loaded, env=env)
     with closing(engine):
-        _check_window(window, segments, engine.device.hello().segments)
+        segments = streaming.segments_of(window, engine.device.hello().segments)
         answers = (
             streaming.listen(engine.device, window_segments=segments, seconds=seconds)
             if audio is None
@@ -79,20 +80,19 @@ def stream(
             _show(answers, f"{clip or 'microphone'} on {port or env}")
 
 
-def _audio(clip: str, *, paced: bool) -> Iterator[np.ndarray]:
-    """20 ms chunks of a file, or of raw PCM on standard input, which has a pace of its own."""
+def open_audio(
+    clip: str | None, port: str | None, *, loop: bool = False
+) -> Iterator[np.ndarray] | None:
+    """20 ms chunks of a file, once or for ever, or of raw PCM on standard input, which has a pace
+    of its own; None for the microphone of a board. Raises W2sError where there is nothing."""
+    if clip is None:
+        if port is None:
+            raise W2sError("nothing to listen to", "name a clip, or --port of a board's microphone")
+        return None
     if clip == "-":
         return streaming.read_pcm(sys.stdin.buffer)
-    chunks = streaming.chunks(read_clip(clip).pcm)
-    return streaming.paced(chunks) if paced else chunks
-
-
-def _check_window(window: float, segments: int, most: int) -> None:
-    if not 1 <= segments <= most:
-        raise W2sError(
-            f"a window of {window} s does not fit",
-            f"from {1 / SEGMENTS_PER_SECOND} to {most / SEGMENTS_PER_SECOND} s",
-        )
+    pcm = read_clip(clip).pcm
+    return streaming.chunks_forever(pcm) if loop else streaming.chunks(pcm)
 
 
 def _line(answer: WindowAnswer) -> dict[str, object]:

@@ -166,18 +166,20 @@ class Device:
         source: Source = Source.LINK,
         window_segments: int = 0,
         taps: Iterable[Layer] = (),
+        passing: Iterable[Layer] = (),
     ) -> Session:
         """Begins a session.
 
         `stats`: number of samples, their sum and the sum of their squares, for norm GIVEN;
         `window_segments`: length of the sliding window in half seconds, 0 for no windows;
-        `taps`: layers whose rows the device shall send.
+        `taps`: layers whose rows the device shall send; `passing`: likewise, for those who watch
+        the transport: the session keeps none of them, however long it lasts.
         """
         if self.facts is None:
             self.hello()
         layers = frozenset(taps)
         number = secrets.randbelow(2**32 - 1) + 1
-        mask = sum(1 << layer for layer in layers)
+        mask = sum(1 << layer for layer in layers | frozenset(passing))
         self._session = None
         request = messages.Start(number, norm, source, window_segments, 0, mask, *stats)
         reply = self._request(request, messages.StartReply, self.timing.patience_s)

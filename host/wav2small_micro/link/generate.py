@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes what follows from the registry of messages: the C header and the protocol page.
+"""Writes what follows from the registry of messages: the C header, the protocol page, and the
+table that the live view's JavaScript decodes by.
 
 Run `python -m wav2small_micro.link.generate` after a change of `messages.py`; a test fails as long
 as the files in the tree differ from what this module would write.
@@ -8,6 +9,7 @@ as the files in the tree differ from what this module would write.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from wav2small_micro.paths import repo_root
 
 HEADER_PATH = Path("firmware/lib/link/messages.h")
 PAGE_PATH = Path("docs/protocol.md")
+SCRIPT_PATH = Path("host/wav2small_micro/live/page/messages.js")
 
 _CONSTANTS = (
     ("LINK_PROTOCOL_VERSION", messages.PROTOCOL_VERSION, "HELLO with another one is refused"),
@@ -235,9 +238,32 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def script() -> str:
+    """The text of `messages.js`: constants, values and the fields of each message as data."""
+    lines = [
+        "// SPDX-License-Identifier: Apache-2.0",
+        "// Generated from host/wav2small_micro/link/messages.py: do not edit.",
+        "",
+    ]
+    lines += [
+        f"export const {name.removeprefix('LINK_')} = {value}; // {doc}"
+        for name, value, doc in _CONSTANTS
+    ]
+    lines += [f"export const Q16_ONE = {messages.Q16_ONE}; // 1.0 of arousal, dominance, valence"]
+    for enum in ENUMS:
+        values = ", ".join(f"{member.name}: {int(member)}" for member in enum)
+        lines += ["", f"/** {enum.__doc__} */", f"export const {enum.__name__} = {{ {values} }};"]
+    lines += ["", "/** By code: name and fields, `[field, type]` in the order of the wire. */"]
+    lines += ["export const MESSAGES = {"]
+    for message in MESSAGES:
+        fields = json.dumps([[f.name, _type_name(f)] for f in message.wire_fields()])
+        lines += [f'  0x{message.code:02x}: {{ name: "{message.wire_name()}", fields: {fields} }},']
+    return "\n".join([*lines, "};", ""])
+
+
 def outputs() -> dict[Path, str]:
     """Path inside the repository and text of each generated file."""
-    return {HEADER_PATH: header(), PAGE_PATH: page()}
+    return {HEADER_PATH: header(), PAGE_PATH: page(), SCRIPT_PATH: script()}
 
 
 def main() -> None:

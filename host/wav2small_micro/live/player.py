@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps a live session going on a device, whatever happens to the device, and tells the feed."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from typing import Any
+
+import numpy as np
+
+from wav2small_micro import pio, streaming
+from wav2small_micro.emulator import Emulator
+from wav2small_micro.energy import chips
+from wav2small_micro.energy.model import estimate
+from wav2small_micro.engines.base import Model
+from wav2small_micro.errors import W2sError
+from wav2small_micro.link.client import Device
+from wav2small_micro.link.errors import DeviceReset, LinkLost
+from wav2small_micro.link.messages import HelloReply, Layer
+from wav2small_micro.link.transport import SerialTransport, Transport
+from wav2small_micro.live.feed import Feed
+from wav2small_micro.profiler import bench
+from wav2small_micro.streaming import RATE, WindowAnswer
+
+RETRY_S = 1.0
+"""Between two tries to find a device again."""
+_STOP_S = 10.0
+
+OnBytes = Callable[[bytes], None]
+Connect = Callable[[OnBytes], AbstractContextManager[Device]]
+"""Opens a device, all of whose bytes also go to the function given."""
+
+
+class Tap:
+    """A transport whose bytes somebody else sees too."""
+
+    def __init__(self, transport: Transport, on_bytes: OnBytes) -> None:
+        self.name = transport.name
+        self._transport = transport
+        self._on_bytes = on_bytes
+
+    def read(self, timeout: float) -> bytes:
+        """See Transport."""
+        data = self._transport.read(timeout)
+        if data:
+            self._on_bytes(data)
+        return data
+
+    def write(self, data: bytes, timeout: float) -> None:
+        """See Transport."""
+        self._transport.write(data, timeout)
+
+    def reopen(self, timeout: float) -> None:
+        """See Transport."""
+        self._transport.reopen(timeout)
+
+    def close(self) -> None:
+        """See Transport."""
+        self._transport.close()
+
+
+def on_board(model: Model, port: str) -> Connect:
+    """A board behind a serial port."""
+
+    @contextmanager
+    def connect(on_bytes: OnBytes) -> Iterator[Device]:
+        with Device(Tap(SerialTransport(port), on_bytes), model_sha256=_hash(model)) as device:
+            yield device
+
+    return connect
+
+
+def on_emulator(model: Model, env: str) -> Connect:
+    """A board in QEMU, its firmware built where it is out of date; a new one each time."""
+    elf, board = pio.build(env, model.folder), pio.board(env)
+
+    @contextmanager
+    def connect(on_bytes: OnBytes) -> Iterator[Device]:
+        with (
+            Emulator(elf, board) as emulator,
+            Device(Tap(emulator.transport(), on_bytes), model_sha256=_hash(model)) as device,
+        ):
+            yield device
+
+    return connect
+
+
+def _hash(model: Model) -> bytes:
+    return bytes.fromhex(model.plan.sha256)
+
+
+class Player:
+    """Plays `audio`, chunks of int16 samples at 16 kHz, into the device that `connect` opens, or
+    listens to the device's own microphone where there is none.
+
+    When the device restarts, falls silent or is unplugged, the player says so in the feed, opens it
+    again, and goes on with the audio that follows. With `log_mel` the rows of the front end pass
+    through the feed too.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        connect: Connect,
+        audio: Iterator[np.ndarray] | None,
+        *,
+        window_seconds: float = 2.0,
+        log_mel: bool = True,
+    ) -> None:
+        self._feed = feed
+        self._connect = connect
+        self._audio = audio
+        self._window_seconds = window_seconds
+        self._passing = (Layer.LOGMEL,) if log_mel else ()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="player", daemon=True)
+
+    def start(self) -> None:
+        """Begins, on a thread of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the session on the device, and closes it."""
+        self._stop.set()
+        self._thread.join(_STOP_S)
+
+    def _run(self) -> None:
+        self._feed.state("link", state="connecting", message="Looking for the device.")
+        while not self._stop.is_set():
+            try:
+                self._play()
+                self._feed.state("link", state="ended", message="The audio has ended.")
+                return
+            except (LinkLost, DeviceReset) as error:
+                self._tell("lost", error)
+                self._stop.wait(RETRY_S)
+            except W2sError as error:
+                self._tell("refused", error)
+                return  # trying again would not help
+
+    def _play(self) -> None:
+        with self._connect(self._feed.publish) as device:
+            facts = device.hello()
+            self._feed.state("energy", text=_mean_power(facts))
+            segments = streaming.segments_of(self._window_seconds, facts.segments)
+            self._feed.state("link", state="running", message=f"{facts.board} runs {facts.model}.")
+            # Paced anew: what came while nobody listened to it is not made up for.
+            audio = None if self._audio is None else _Handed(streaming.paced(self._audio))
+            with closing(self._answers(device, audio, segments)) as answers:
+                for answer in answers:
+                    if self._stop.is_set():
+                        return
+                    if audio is not None:
+                        self._feed.publish({"kind": "delay", "seconds": audio.age(answer.seconds)})
+
+    def _answers(
+        self, device: Device, audio: _Handed | None, segments: int
+    ) -> Generator[WindowAnswer, None, None]:
+        options: dict[str, Any] = {"window_segments": segments, "passing": self._passing}
+        if audio is None:
+            return streaming.listen(device, **options)
+        return streaming.stream(device, audio, restarts=0, **options)
+
+    def _tell(self, state: str, error: W2sError) -> None:
+        self._feed.state("link", state=state, message=error.message, hint=error.hint)
+
+
+def _mean_power(facts: HelloReply) -> str:
+    """What live audio costs by the energy model, from the record of the bench; "" for a board that
+    is no chip or is not in the record."""
+    with contextlib.suppress(W2sError):
+        chip = chips.of_board(facts.board)
+        kernels = pio.board(facts.board).kernels
+        for row in bench.read_record()["rows"]:
+            if row["part"] == "loop" and bench.case_of(row) == bench.Case(
+                facts.board, facts.model, kernels
+            ):
+                power = estimate(row["cycles"], chip, facts.clock_hz).average_mw
+                return "" if power is None else power.text
+    return ""
+
+
+class _Handed:
+    """Chunks on their way to the device, with the time when each sample was handed over."""
+
+    def __init__(self, audio: Iterator[np.ndarray]) -> None:
+        self._audio = audio
+        self._samples = 0
+        self._times: dict[int, float] = {}  # when half second n was whole
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        half = round(streaming.SEGMENT_SECONDS * RATE)
+        for chunk in self._audio:
+            before, self._samples = self._samples, self._samples + len(chunk)
+            if self._samples // half > before // half:
+                self._times[self._samples // half] = time.monotonic()
+            yield chunk
+
+    def age(self, seconds: float) -> float | None:
+        """Seconds since the half second that ended at `seconds` of audio was handed over."""
+        then = self._times.pop(round(seconds / streaming.SEGMENT_SECONDS), None)
+        return None if then is None else time.monotonic() - then
