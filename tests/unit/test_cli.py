@@ -3,7 +3,9 @@
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,11 +71,18 @@ def test_errors_are_shown_as_they_are_written(capsys: pytest.CaptureFixture[str]
     assert "see [0]" in printed
 
 
-def test_every_command_has_help_and_json() -> None:
-    group = typer.main.get_command(app)
-    for name, command in group.commands.items():
-        assert command.help, name
-        assert "--json" in {option for p in command.params for option in p.opts}, name
+def leaves(command: Any, name: str = "w2s") -> Iterator[tuple[str, Any]]:
+    """Every command that does something, groups resolved."""
+    if not hasattr(command, "commands"):
+        yield name, command
+    for part, inner in getattr(command, "commands", {}).items():
+        yield from leaves(inner, f"{name} {part}")
+
+
+@pytest.mark.parametrize(("name", "command"), leaves(typer.main.get_command(app)))
+def test_every_command_has_help_and_json(name: str, command: Any) -> None:
+    assert command.help, name
+    assert "--json" in {option for p in command.params for option in p.opts}, name
 
 
 @pytest.mark.parametrize("level", [-np.inf, -90.0, -20.0, 0.0])
