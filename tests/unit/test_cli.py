@@ -79,7 +79,7 @@ def leaves(command: Any, name: str = "w2s") -> Iterator[tuple[str, Any]]:
         yield from leaves(inner, f"{name} {part}")
 
 
-@pytest.mark.parametrize(("name", "command"), leaves(typer.main.get_command(app)))
+@pytest.mark.parametrize(("name", "command"), [*leaves(typer.main.get_command(app))])
 def test_every_command_has_help_and_json(name: str, command: Any) -> None:
     assert command.help, name
     assert "--json" in {option for p in command.params for option in p.opts}, name
