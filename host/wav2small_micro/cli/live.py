@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """``w2s live``: a page on this machine that shows what a device hears and answers."""
 
-import signal
 import webbrowser
 from typing import Annotated
 
@@ -56,22 +55,21 @@ def live(
         "words": affect.WORDS,
         "neutral_radius": affect.NEUTRAL_RADIUS,
     }
+    server = LiveServer(feed, facts, host=host, port=http_port)
     if host != LOCALHOST:
-        err.print(
-            "[yellow]warning:[/] who has the address can look from other machines; "
-            "nothing is encrypted"
-        )
+        err.print("[yellow]warning:[/] who has the address can look from other machines")
     with err.status(f"starting {port or env}"):
         connect = on_board(loaded, port) if port else on_emulator(loaded, env)
     player = Player(feed, connect, audio, window_seconds=window, log_mel=log_mel)
-    with LiveServer(feed, facts, host=host, port=http_port) as server:
-        if json:
-            print_json_line({"url": server.url, "token": server.token, "port": server.port})
-        else:
-            out.print(f"The page: {server.url}", soft_wrap=True, highlight=False)
-            out.print("Ctrl-C ends it.")
-        if browser:
-            webbrowser.open(server.url)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: player.stop())
-        player.run()  # here: an emulator lives no longer than the thread that began it
+    if json:
+        print_json_line({"url": server.url, "token": server.token, "port": server.port})
+    else:
+        out.print(f"The page: {server.url}", soft_wrap=True, highlight=False)
+        out.print("Ctrl-C ends it.")
+    if browser:
+        webbrowser.open(server.url)
+    player.start()
+    try:
+        server.run()
+    finally:
+        player.stop()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from wav2small_micro.energy.figures import Figure, Measured, Modelled, Range, propagate
+from wav2small_micro.energy.figures import Figure, Modelled, Range, propagate
 from wav2small_micro.errors import W2sError
 
 HOURS_PER_YEAR = 8766.0
@@ -55,8 +55,9 @@ def find(text: str) -> Cell:
     return Cell(text, f"a cell of {float(found[1]):g} mAh", float(found[1]), 3.7)
 
 
-def hours(current: Figure, cell: Cell) -> Figure:
-    """Hours that a cell lasts at a mean current in mA, as measured or modelled as that is.
+def hours(current: Figure, cell: Cell) -> Modelled:
+    """Hours that a cell lasts at a mean current in mA. Nobody emptied it: they are modelled,
+    also where the current was measured.
 
     A linear regulator is taken to stand between them: the cell gives the current that the board
     draws.
@@ -78,8 +79,7 @@ def hours(current: Figure, cell: Cell) -> Figure:
             "mah": Range.within(cell.mah, _CAPACITY),
         },
     )
-    kind = Measured if isinstance(current, Measured) else Modelled
-    return kind(found.value, max(0.0, found.low), found.high, "h")
+    return Modelled(found.value, max(0.0, found.low), found.high, "h")
 
 
 def warnings(current: Figure, cell: Cell) -> list[str]:

@@ -103,6 +103,8 @@ class Measured(Figure):
     @property
     def text(self) -> str:
         """As many digits as the interval supports."""
+        if self.low == self.high:
+            return f"{self.value:,.4g} {self.unit}"
         digits = _decimals(self.high - self.low)
         value, low, high = (f"{x:,.{digits}f}" for x in (self.value, self.low, self.high))
         return f"{value} {self.unit} ({low} .. {high})"
@@ -125,11 +127,11 @@ class Modelled(Figure):
 def _decimals(width: float) -> int:
     """Decimals that show two digits of a width.
 
-    >>> _decimals(0.48), _decimals(130.0), _decimals(0.0)
-    (2, 0, 6)
+    >>> _decimals(0.48), _decimals(130.0)
+    (2, 0)
     """
-    if not width > 0 or not math.isfinite(width):
-        return 6
+    if not math.isfinite(width):
+        return 0
     return max(0, min(9, 1 - math.floor(math.log10(width))))
 
 

@@ -66,7 +66,7 @@ class Estimate:
         """Energy of the work for so much audio: a clip."""
         return Modelled.of(self.mj_per_audio_second, "mJ", audio_seconds)
 
-    def hours(self, cell: cells.Cell) -> Figure | None:
+    def hours(self, cell: cells.Cell) -> Modelled | None:
         """How long a cell lasts; None where the chip does not keep up."""
         return None if self.average_ma is None else cells.hours(self.average_ma, cell)
 

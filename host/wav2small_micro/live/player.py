@@ -28,6 +28,7 @@ from wav2small_micro.streaming import RATE, WindowAnswer
 
 RETRY_S = 1.0
 """Between two tries to find a device again."""
+_STOP_S = 10.0
 
 OnBytes = Callable[[bytes], None]
 Connect = Callable[[OnBytes], AbstractContextManager[Device]]
@@ -116,25 +117,30 @@ class Player:
         self._window_seconds = window_seconds
         self._passing = (Layer.LOGMEL,) if log_mel else ()
         self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="player", daemon=True)
+
+    def start(self) -> None:
+        """Begins, on a thread of its own."""
+        self._thread.start()
 
     def stop(self) -> None:
-        """Makes `run` end soon; may be called on any thread, and from a signal."""
+        """Ends the session on the device, and closes it."""
         self._stop.set()
+        self._thread.join(_STOP_S)
 
-    def run(self) -> None:
-        """Plays until it is stopped, also when the audio has ended: somebody may still look."""
+    def _run(self) -> None:
         self._feed.state("link", state="connecting", message="Looking for the device.")
         while not self._stop.is_set():
             try:
                 self._play()
                 self._feed.state("link", state="ended", message="The audio has ended.")
-                self._stop.wait()
+                return
             except (LinkLost, DeviceReset) as error:
                 self._tell("lost", error)
                 self._stop.wait(RETRY_S)
             except W2sError as error:
                 self._tell("refused", error)
-                self._stop.wait()  # trying again would not help
+                return  # trying again would not help
 
     def _play(self) -> None:
         with self._connect(self._feed.publish) as device:
