@@ -165,6 +165,12 @@ class _Graph:
                 raise self.refuse(index, f"tensor '{tensor.name}' is {tensor.dtype}, not int8")
         if kernel.shape != shape or kernel.data is None or bias.data is None:
             raise self.refuse(index, f"weights are {kernel.shape}, not constants of {shape}")
+        if bias.dtype != np.int32 or bias.shape != shape[:1]:
+            raise self.refuse(
+                index, f"the bias is {bias.dtype} {bias.shape}, not int32 {shape[:1]}"
+            )
+        if not -128 <= source.zero_point <= 127 or not -128 <= target.zero_point <= 127:
+            raise self.refuse(index, "a zero point that is no int8")
         if kernel.zero_points.any() or (len(kernel.scales) > 1 and kernel.axis != 0):
             raise self.refuse(index, "weights are not quantised symmetrically by output channel")
         for option, value in (("stride", (1, 1)), ("dilation", (1, 1)), ("padding", padding)):
@@ -249,6 +255,8 @@ def _head(file: TfliteFile, architecture: str, scale: float) -> dict[str, Any]:
         # The metadata order X by (channel, mel); rows of lin lie (mel, channel).
         flat = flat.reshape(3, CHANNELS, BANDS).transpose(0, 2, 1).reshape(3, WIDE)
         gram = weight[:, WIDE:].reshape(3, CHANNELS, CHANNELS) * scale**2
+    if not (np.abs(bias) < 128).all():
+        raise W2sError(f"head biases up to {np.abs(bias).max():.3g}", "convert the model again")
     head_weight, head_shift = _fixed(flat * scale)
     gram_weight, gram_shift = _fixed(gram) if gram is not None else (None, 0)
     return {
@@ -264,9 +272,17 @@ def read(source: Path | str | bytes) -> Plan:
     """The plan of an int8 .tflite, from its path or bytes.
 
     Raises :class:`W2sError` with the operator and the reason where the graph is not one that the
-    C library runs.
+    C library runs, and for a file of any other content.
     """
     file = tflite_file.read(source)
+    try:
+        return _plan(file)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # An index that leads nowhere, options of another operator, metadata of another shape.
+        raise W2sError("the .tflite contradicts itself", f"convert it again: {error!r}") from error
+
+
+def _plan(file: TfliteFile) -> Plan:
     facts = file.wav2small
     architecture = facts["architecture"]
     if architecture not in ("72k", "17k"):
@@ -283,11 +299,17 @@ def read(source: Path | str | bytes) -> Plan:
     if unused := sorted(set(range(len(file.operators))) - graph.used):
         raise graph.refuse(unused[0], "not a part of Wav2Small")
     lin_scale = file.output("lin").scale
+    multiplier = round(2**24 / (DB_STEPS * entry.scale))
+    if multiplier >= 2**31 or not -128 <= entry.zero_point <= 127:
+        raise W2sError(
+            f"the input has scale {entry.scale:.3g} and zero point {entry.zero_point}",
+            "calibrate and convert again",
+        )
     return Plan(
         name=str(facts["name"]),
         sha256=file.sha256,
         architecture=architecture,
-        input_multiplier=round(2**24 / (DB_STEPS * entry.scale)),
+        input_multiplier=multiplier,
         input_zero=entry.zero_point,
         input_scale=entry.scale,
         convs=tuple(convs),

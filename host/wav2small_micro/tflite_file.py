@@ -118,7 +118,7 @@ class TfliteFile:
         try:
             facts = json.loads(self.metadata[METADATA])
             version = facts["version"]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, RecursionError, TypeError, ValueError) as error:
             raise W2sError(
                 "the .tflite carries no wav2small metadata", "make it with w2s convert"
             ) from error
@@ -127,15 +127,28 @@ class TfliteFile:
         return dict(facts)
 
 
-def _load(content: bytes) -> Any:
+def _check_identifier(content: bytes) -> None:
     if content[4:8] != IDENTIFIER:
         raise W2sError("this is not a .tflite file", "make one with w2s convert")
+
+
+def _broken(error: Exception) -> W2sError:
+    return W2sError("the .tflite file is broken", f"make it again: {error}")
+
+
+def _subgraphs(count: int) -> W2sError:
+    return W2sError(f"the .tflite has {count} subgraphs, not one", "make one with w2s convert")
+
+
+def _load(content: bytes) -> Any:
+    """The whole model, to be edited and packed again: for files that we made."""
+    _check_identifier(content)
     try:
         model = schema.ModelT.InitFromPackedBuf(content, 0)
     except Exception as error:  # the generated reader fails in any way on a broken file
-        raise W2sError("the .tflite file is broken", f"make it again: {error}") from error
+        raise _broken(error) from error
     if len(model.subgraphs or []) != 1:
-        raise W2sError(f"the .tflite has {len(model.subgraphs or [])} subgraphs, not one")
+        raise _subgraphs(len(model.subgraphs or []))
     return model
 
 
@@ -145,59 +158,122 @@ def _pack(model: Any) -> bytes:
     return bytes(builder.Output())
 
 
-def _text(name: bytes | str | None) -> str:
-    return name.decode() if isinstance(name, bytes) else name or ""
-
-
 def _list(values: Any) -> list[Any]:
     return [] if values is None else list(values)
 
 
-def _tensor(index: int, raw: Any, buffers: list[Any]) -> Tensor:
-    if raw.type not in _DTYPES:
-        raise W2sError(f"tensor '{_text(raw.name)}' has a type that is not supported ({raw.type})")
-    dtype = np.dtype(_DTYPES[raw.type])
-    shape = tuple(int(size) for size in _list(raw.shape))
-    stored = _list(buffers[raw.buffer].data)
-    data = np.array(stored, np.uint8).view(dtype).reshape(shape) if stored else None
-    quantisation = raw.quantization
-    return Tensor(
-        index=index,
-        name=_text(raw.name),
-        shape=shape,
-        dtype=dtype,
-        scales=np.array(_list(quantisation and quantisation.scale), np.float32),
-        zero_points=np.array(_list(quantisation and quantisation.zeroPoint), np.int64),
-        axis=int(quantisation.quantizedDimension) if quantisation else 0,
-        data=data,
-    )
+class _Reader:
+    """Takes from a file what a TfliteFile holds, table by table.
+
+    Tables of a flatbuffer may share their content, so a few kilobytes can claim to hold gigabytes.
+    An honest file has bytes of its own for every element: one with more elements than bytes is
+    refused before it fills the memory.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self._root = schema.Model.GetRootAs(content, 0)
+        self._left = len(content)
+
+    def _take(self, elements: int) -> range:
+        self._left -= elements
+        if self._left < 0:
+            raise ValueError("it claims to hold more than its size")
+        return range(elements)
+
+    def _numbers(self, vector: Any) -> NDArray[Any]:
+        """What the generated accessors return: an array, or 0 for a vector that is not there."""
+        found = np.asarray([] if isinstance(vector, int) else vector)
+        self._take(len(found))
+        return found
+
+    def _integers(self, vector: Any) -> tuple[int, ...]:
+        return tuple(int(value) for value in self._numbers(vector))
+
+    def _text(self, name: bytes | None) -> str:
+        self._take(len(name or b""))
+        return (name or b"").decode()
+
+    def file(self) -> TfliteFile:
+        root = self._root
+        if root.SubgraphsLength() != 1:
+            raise _subgraphs(root.SubgraphsLength())
+        graph = root.Subgraphs(0)
+        metadata = [root.Metadata(i) for i in self._take(root.MetadataLength())]
+        return TfliteFile(
+            content=self._content,
+            operators=tuple(
+                self._operator(graph.Operators(i)) for i in self._take(graph.OperatorsLength())
+            ),
+            tensors=tuple(
+                self._tensor(i, graph.Tensors(i)) for i in self._take(graph.TensorsLength())
+            ),
+            inputs=self._integers(graph.InputsAsNumpy()),
+            outputs=self._integers(graph.OutputsAsNumpy()),
+            metadata={
+                self._text(entry.Name()): self._buffer(entry.Buffer()).tobytes()
+                for entry in metadata
+            },
+        )
+
+    def _buffer(self, index: int) -> NDArray[np.uint8]:
+        if not 0 <= index < self._root.BuffersLength():
+            raise ValueError(f"no buffer {index}")
+        return self._numbers(self._root.Buffers(index).DataAsNumpy()).astype(np.uint8)
+
+    def _tensor(self, index: int, raw: Any) -> Tensor:
+        name = self._text(raw.Name())
+        if raw.Type() not in _DTYPES:
+            raise W2sError(f"tensor '{name}' has a type that is not supported ({raw.Type()})")
+        dtype = np.dtype(_DTYPES[raw.Type()])
+        shape = self._integers(raw.ShapeAsNumpy())
+        stored = self._buffer(raw.Buffer())
+        quantisation = raw.Quantization()
+        scales = self._numbers(quantisation.ScaleAsNumpy() if quantisation else 0)
+        zeros = self._numbers(quantisation.ZeroPointAsNumpy() if quantisation else 0)
+        if not (np.isfinite(scales).all() and (scales > 0).all()):
+            raise W2sError(f"tensor '{name}' has a scale that is no positive number")
+        return Tensor(
+            index=index,
+            name=name,
+            shape=shape,
+            dtype=dtype,
+            scales=scales.astype(np.float32),
+            zero_points=zeros.astype(np.int64),
+            axis=int(quantisation.QuantizedDimension()) if quantisation else 0,
+            data=stored.view(dtype).reshape(shape) if len(stored) else None,
+        )
+
+    def _operator(self, raw: Any) -> Operator:
+        code = self._root.OperatorCodes(raw.OpcodeIndex())
+        builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        table = raw.BuiltinOptions()
+        options = schema.BuiltinOptionsCreator(raw.BuiltinOptionsType(), table) if table else None
+        return Operator(
+            name=_OPERATORS.get(builtin, f"operator {builtin}"),
+            inputs=self._integers(raw.InputsAsNumpy()),
+            outputs=self._integers(raw.OutputsAsNumpy()),
+            options=_options(options),
+        )
 
 
-def _operator(raw: Any, codes: list[Any]) -> Operator:
-    code = codes[raw.opcodeIndex]
-    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+def _options(raw: Any) -> dict[str, Any]:
     options: dict[str, Any] = {}
-    raw_options = raw.builtinOptions
-    if hasattr(raw_options, "padding"):
-        options["padding"] = _PADDINGS[raw_options.padding]
-        options["stride"] = (raw_options.strideH, raw_options.strideW)
-    if hasattr(raw_options, "dilationHFactor"):
-        options["dilation"] = (raw_options.dilationHFactor, raw_options.dilationWFactor)
-    if hasattr(raw_options, "filterHeight"):
-        options["filter"] = (raw_options.filterHeight, raw_options.filterWidth)
-    if hasattr(raw_options, "fusedActivationFunction"):
-        options["activation"] = _ACTIVATIONS[raw_options.fusedActivationFunction]
-    return Operator(
-        name=_OPERATORS.get(builtin, f"operator {builtin}"),
-        inputs=tuple(int(i) for i in _list(raw.inputs)),
-        outputs=tuple(int(i) for i in _list(raw.outputs)),
-        options=options,
-    )
+    if hasattr(raw, "padding"):
+        options["padding"] = _PADDINGS[raw.padding]
+        options["stride"] = (raw.strideH, raw.strideW)
+    if hasattr(raw, "dilationHFactor"):
+        options["dilation"] = (raw.dilationHFactor, raw.dilationWFactor)
+    if hasattr(raw, "filterHeight"):
+        options["filter"] = (raw.filterHeight, raw.filterWidth)
+    if hasattr(raw, "fusedActivationFunction"):
+        options["activation"] = _ACTIVATIONS[raw.fusedActivationFunction]
+    return options
 
 
 def read(source: Path | str | bytes) -> TfliteFile:
     """A .tflite from a path or from its bytes. Raises :class:`W2sError` for what is no .tflite with
-    one subgraph."""
+    one subgraph, whatever it is instead."""
     if isinstance(source, bytes):
         content = source
     else:
@@ -205,19 +281,13 @@ def read(source: Path | str | bytes) -> TfliteFile:
             content = Path(source).read_bytes()
         except OSError as error:
             raise W2sError(f"{source} cannot be read: {error}", "run w2s convert first") from error
-    model = _load(content)
-    graph = model.subgraphs[0]
-    return TfliteFile(
-        content=content,
-        operators=tuple(_operator(raw, model.operatorCodes) for raw in _list(graph.operators)),
-        tensors=tuple(_tensor(i, raw, model.buffers) for i, raw in enumerate(graph.tensors)),
-        inputs=tuple(int(i) for i in _list(graph.inputs)),
-        outputs=tuple(int(i) for i in _list(graph.outputs)),
-        metadata={
-            _text(entry.name): bytes(_list(model.buffers[entry.buffer].data))
-            for entry in _list(model.metadata)
-        },
-    )
+    _check_identifier(content)
+    try:
+        return _Reader(content).file()
+    except W2sError:
+        raise
+    except Exception as error:  # a broken file makes the generated accessors fail in any way
+        raise _broken(error) from error
 
 
 def with_metadata(

@@ -14,6 +14,9 @@ from wav2small_micro.link.transport import Transport
 
 _POLL_S = 0.1  # also the silence after which text without a delimiter is given out
 _WRITE_TIMEOUT_S = 10.0
+MOST_WAITING = 65536
+"""Frames that may wait for their reader, 70 MB at most: a device that talks to nobody fills no
+memory. Those that come then are dropped, and missed as if the line had lost them."""
 
 
 class Channel:
@@ -22,6 +25,9 @@ class Channel:
     def __init__(self, transport: Transport, on_text: Callable[[str], None] | None = None) -> None:
         self.transport = transport
         self._on_text = on_text
+        self.sent_frames = 0
+        self.dropped_frames = 0  # for want of room
+        self._received_frames = self._noise_bytes = 0  # before the transport was opened anew
         self._start()
 
     def _start(self) -> None:
@@ -44,10 +50,24 @@ class Channel:
             if not data:
                 self.reader.idle()
             for frame in self.reader.feed(data):
-                self._frames.put(frame)
+                if self._frames.qsize() < MOST_WAITING:
+                    self._frames.put(frame)
+                else:
+                    self.dropped_frames += 1
+
+    @property
+    def received_frames(self) -> int:
+        """Good frames received."""
+        return self._received_frames + self.reader.frames
+
+    @property
+    def noise_bytes(self) -> int:
+        """Bytes received that were neither frames nor text."""
+        return self._noise_bytes + self.reader.noise_bytes
 
     def send(self, message: Message, seq: int) -> None:
         """Sends one frame. Raises LinkLost."""
+        self.sent_frames += 1
         self.write(encode(message, seq))
 
     def write(self, data: bytes) -> None:
@@ -73,6 +93,7 @@ class Channel:
     def reopen(self, timeout: float) -> None:
         """Opens the transport anew; what was under way is forgotten. Raises LinkLost."""
         self._join()
+        self._received_frames, self._noise_bytes = self.received_frames, self.noise_bytes
         self.transport.reopen(timeout)
         self._start()
 

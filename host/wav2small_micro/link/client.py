@@ -8,6 +8,7 @@ with Device(SerialTransport("/dev/ttyACM0")) as device:
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 import time
 from collections.abc import Callable, Iterable
@@ -33,6 +34,7 @@ from wav2small_micro.link.session import Session, SessionAnswer
 from wav2small_micro.link.transport import Transport
 
 _FAULT_WAIT_S = 0.5  # FAULT follows BOOT at once
+_SLOW_REPEAT_S = 8.0  # between repeats of FINISH while a buffered clip is computed
 _Reply = TypeVar("_Reply", bound=Message)
 
 
@@ -40,7 +42,8 @@ _Reply = TypeVar("_Reply", bound=Message)
 class Timing:
     """How patient the host is, in seconds."""
 
-    reply_s: float = 1.0  # before a request is repeated for the first time
+    reply_s: float = 0.25  # of silence before a request is repeated for the first time
+    repeat_s: float = 0.5  # at most between two repeats: a link that is mended is soon noticed
     patience_s: float = 10.0  # before a request is given up
     finish_s: float = 300.0  # the same for FINISH: a buffered clip is computed only then
     stall_s: float = 30.0  # without one block taken
@@ -66,10 +69,18 @@ class Device:
         self.facts: messages.HelloReply | None = None
         self.last_fault: messages.Fault | None = None
         self.stray_frames = 0  # late and repeated replies, events of sessions long gone
+        self.restarts = 0  # of the device, as far as we know
+        self.repeated_requests = 0
+        self.sent_blocks = 0
+        self.resent_blocks = 0
+        self.abandoned_blocks = 0  # in flight when their session was given up
+        self.lost_events = 0  # by their sequence numbers
         self._model_sha256 = model_sha256
         self._channel = Channel(transport, on_text)
         self._seq = secrets.randbelow(256)  # so that replies to a host before us do not fit
         self._session: Session | None = None
+        self._next_event: int | None = None  # its sequence number
+        self._heard = 0.0  # when the last frame came
 
     def __enter__(self) -> Device:
         return self
@@ -112,6 +123,9 @@ class Device:
                 f"not the model that it is compared with ({expected})",
                 "put this model on the device: w2s flash --model NAME",
             )
+        if self.facts is not None and self.facts.boot_id != reply.boot_id:
+            self.restarts += 1
+            self._next_event = None
         self.facts = reply
         return reply
 
@@ -130,7 +144,7 @@ class Device:
     def reset(self) -> messages.HelloReply:
         """Restarts the device and waits until it answers again."""
         before = (self.facts or self.hello()).boot_id
-        self._session = None
+        self._abandon()
         try:
             request = messages.Reset(messages.RESET_MAGIC)
             self._request(request, messages.Ack, self.timing.patience_s)
@@ -148,7 +162,7 @@ class Device:
 
     def reconnect(self) -> messages.HelloReply:
         """Opens the transport anew, waiting for it to come back, and says hello."""
-        self._session = None
+        self._abandon()
         self._channel.reopen(self.timing.reboot_s)
         return self.hello()
 
@@ -180,10 +194,11 @@ class Device:
         layers = frozenset(taps)
         number = secrets.randbelow(2**32 - 1) + 1
         mask = sum(1 << layer for layer in layers | frozenset(passing))
-        self._session = None
+        self._abandon()
         request = messages.Start(number, norm, source, window_segments, 0, mask, *stats)
         reply = self._request(request, messages.StartReply, self.timing.patience_s)
-        self._session = Session(self, number, reply.next_block, reply.audio_window, layers)
+        slow = norm is Norm.BUFFERED
+        self._session = Session(self, number, reply.next_block, reply.audio_window, layers, slow)
         return self._session
 
     def run(
@@ -222,22 +237,45 @@ class Device:
         self._seq = (self._seq + 1) % 256
         return self._seq
 
-    def send(self, message: Message, seq: int) -> None:
-        """Sends a message that `pump` will see the reply of."""
-        self._channel.send(message, seq)
+    @property
+    def heard(self) -> float:
+        """When the last frame came, by the monotonic clock."""
+        return self._heard
+
+    @property
+    def sent_frames(self) -> int:
+        """Frames sent, requests and audio."""
+        return self._channel.sent_frames
+
+    @property
+    def received_frames(self) -> int:
+        """Good frames received, whether anybody wanted them or not."""
+        return self._channel.received_frames
+
+    @property
+    def noise_bytes(self) -> int:
+        """Bytes received that were neither frames nor text: damaged frames, mostly."""
+        return self._channel.noise_bytes
+
+    def send_audio(self, audio: messages.Audio, seq: int, *, again: bool) -> None:
+        """Sends a block, whose credit `pump` will give to the session."""
+        self.sent_blocks += 1
+        self.resent_blocks += again
+        self._channel.send(audio, seq)
 
     def pump(self, timeout: float) -> bool:
         """Takes one frame and gives it to whom it belongs; False when none came in time."""
-        frame = self._channel.receive(timeout)
+        frame = self._receive(timeout)
         if frame is None:
             return False
         self._dispatch(frame)
         return True
 
-    def finish(self, session: int, blocks: int) -> messages.Result:
-        """Asks for the result of a session."""
+    def finish(self, session: int, blocks: int, *, slow: bool) -> messages.Result:
+        """Asks for the result of a session; `slow`: all of its work is still to be done."""
         request = messages.Finish(session, blocks)
-        return self._request(request, messages.Result, self.timing.finish_s)
+        repeat = _SLOW_REPEAT_S if slow else None
+        return self._request(request, messages.Result, self.timing.finish_s, repeat)
 
     def stop(self, session: int) -> None:
         """Ends a session on the device."""
@@ -246,28 +284,58 @@ class Device:
     def end_session(self, session: Session) -> None:
         """Events of this session are no longer wanted."""
         if self._session is session:
-            self._session = None
+            self._abandon()
+
+    def _abandon(self) -> Session | None:
+        """Forgets the session, and returns it."""
+        session, self._session = self._session, None
+        if session is not None:
+            self.abandoned_blocks += session.blocks_in_flight
+        return session
 
     # --- Frames ------------------------------------------------------------------------------
 
-    def _request(self, message: Message, reply: type[_Reply], patience: float) -> _Reply:
+    def _receive(self, timeout: float) -> Frame | None:
+        """The next frame; sees by the events' numbers whether some are lost."""
+        frame = self._channel.receive(timeout)
+        if frame is None:
+            return None
+        self._heard = time.monotonic()
+        if frame.message.direction is messages.Direction.EVENT:
+            expected = self._next_event
+            if expected is None or isinstance(frame.message, messages.Boot):
+                expected = frame.seq
+            lost = (frame.seq - expected) % 256
+            if lost < 128:  # else it is one that came before
+                self.lost_events += lost
+                self._next_event = (frame.seq + 1) % 256
+        return frame
+
+    def _request(
+        self, message: Message, reply: type[_Reply], patience: float, repeat: float | None = None
+    ) -> _Reply:
         """Sends `message` until its reply comes, under one sequence number."""
         seq = self.next_seq()
-        wait, begin = self.timing.reply_s, time.monotonic()
+        longest = repeat or self.timing.repeat_s
+        wait, begin = min(self.timing.reply_s, longest), time.monotonic()
         while True:
             self._channel.send(message, seq)
-            answer = self._await_reply(message, seq, reply, time.monotonic() + wait)
+            answer = self._await_reply(message, seq, reply, wait, begin + patience)
             if answer is not None:
                 return answer
             if time.monotonic() - begin >= patience:
                 raise self._silence(message)
-            wait = min(2 * wait, 8.0)
+            self.repeated_requests += 1
+            wait = min(2 * wait, longest)
 
     def _await_reply(
-        self, message: Message, seq: int, reply: type[_Reply], deadline: float
+        self, message: Message, seq: int, reply: type[_Reply], wait: float, patience: float
     ) -> _Reply | None:
+        """The reply, or None after `wait` seconds of silence: while rows come, a device is busy."""
+        sent = time.monotonic()
         while True:
-            frame = self._channel.receive(deadline - time.monotonic())
+            deadline = min(max(sent, self._heard) + wait, patience)
+            frame = self._receive(deadline - time.monotonic())
             if frame is None:
                 return None
             answer = frame.message
@@ -293,7 +361,7 @@ class Device:
             try:
                 self._dispatch_to_session(frame, session)
             except LinkError:
-                self._session = None  # what still comes for it is not wanted
+                self._abandon()  # what still comes for it is not wanted
                 raise
 
     def _dispatch_to_session(self, frame: Frame, session: Session) -> None:
@@ -313,13 +381,15 @@ class Device:
 
     def _on_boot(self, boot: messages.Boot) -> None:
         """A restart is bad news for a session, and for nothing else."""
-        running, self._session = self._session, None
-        if running is None:
+        if self.facts is not None and self.facts.boot_id != boot.boot_id:
+            self.restarts += 1
+            self.facts = dataclasses.replace(self.facts, boot_id=boot.boot_id)
+        if self._abandon() is None:
             return
         fault = None
         if boot.reset_cause == ResetCause.FAULT:
             deadline = time.monotonic() + _FAULT_WAIT_S
-            while fault is None and (frame := self._channel.receive(deadline - time.monotonic())):
+            while fault is None and (frame := self._receive(deadline - time.monotonic())):
                 if isinstance(frame.message, messages.Fault):
                     fault = self.last_fault = frame.message
         raise DeviceReset(boot.reset_cause, fault)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wav2small_micro.link.client import Device
 
 _FRAME_LAYERS = (Layer.LOGMEL, Layer.INPUT, Layer.L1, Layer.L2, Layer.L3)  # one row a frame
-_MAX_TIMEOUT_S = 8.0
+_HOP = 32  # samples from frame to frame
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,22 @@ class Session:
     """
 
     def __init__(
-        self, device: Device, number: int, next_block: int, window: int, taps: frozenset[Layer]
+        self,
+        device: Device,
+        number: int,
+        next_block: int,
+        window: int,
+        taps: frozenset[Layer],
+        slow: bool = False,
     ) -> None:
         self.number = number
         self.windows: deque[messages.Window] = deque()
         self._device = device
+        self._slow = slow  # its answer is computed when the audio has ended
         self._sender = AudioSender(next_block, window)
         self._pending = b""  # samples that do not fill a block yet
         self._taps: dict[int, list[np.ndarray]] = {layer: [] for layer in sorted(taps)}
-        self._timeout = device.timing.reply_s
+        self._timeout = min(device.timing.reply_s, device.timing.repeat_s)
         self._progress = time.monotonic()
         self._waiting_since = self._progress  # or since the sender went back
 
@@ -56,6 +63,11 @@ class Session:
     def resent_blocks(self) -> int:
         """Blocks that had to be sent more than once."""
         return self._sender.resent
+
+    @property
+    def blocks_in_flight(self) -> int:
+        """Blocks sent that the device has not taken."""
+        return self._sender.in_flight
 
     def send(self, pcm: np.ndarray) -> None:
         """Sends int16 samples at 16 kHz; waits while the device has no room for them.
@@ -90,7 +102,7 @@ class Session:
     def finish(self) -> SessionAnswer:
         """Ends the audio and waits for the answer and for every tapped row."""
         self.drain()
-        result = self._device.finish(self.number, self._sender.blocks)
+        result = self._device.finish(self.number, self._sender.blocks, slow=self._slow)
         self._device.end_session(self)
         if result.status:
             raise LinkError(
@@ -115,19 +127,28 @@ class Session:
         """Takes a credit of this session."""
         if self._sender.credit(credit.next_block, credit.audio_window, seq):
             self._progress = self._waiting_since = time.monotonic()
-            self._timeout = self._device.timing.reply_s
+            timing = self._device.timing
+            self._timeout = min(timing.reply_s, timing.repeat_s)
 
     def on_row(self, row: messages.Row) -> None:
         """Takes a row of this session. Raises AudioLost when rows before it are missing."""
         rows = self._taps.get(row.layer)
         if rows is None or row.row < len(rows):
             return
+        layer = Layer(row.layer)
         if row.row > len(rows):
             raise AudioLost(
-                f"{row.row - len(rows)} rows of {Layer(row.layer).name} did not arrive",
+                f"{row.row - len(rows)} rows of {layer.name} did not arrive",
                 "the line is noisy: check the cable, lower the baud rate",
             )
-        rows.append(np.frombuffer(row.data, "<i2" if row.element_size == 2 else "i1"))
+        values = _row_values(row)
+        most = self._sender.blocks * messages.BLOCK_SAMPLES // _HOP
+        if row.row >= most or values is None or _unlike(rows, values):
+            raise LinkError(
+                f"row {row.row} of {layer.name} is not one that this audio can give",
+                "build and flash the firmware of this checkout: w2s flash",
+            )
+        rows.append(values)
 
     def sent_under(self, seq: int) -> bool:
         """Whether one of this session's blocks went out under this sequence number."""
@@ -153,15 +174,19 @@ class Session:
         while self._device.pump(0.0):
             pass  # a credit that waits here is not late
         now = time.monotonic()
-        if self._sender.unacknowledged and now - self._waiting_since >= self._timeout:
+        # While rows come, the device is busy and nothing is lost.
+        silent_since = max(self._waiting_since, self._device.heard)
+        if self._sender.unacknowledged:
             self._check_stall(now)
-            self._sender.go_back()
-            self._waiting_since = now
-            self._timeout = min(2 * self._timeout, _MAX_TIMEOUT_S)
+            if now - silent_since >= self._timeout:
+                self._sender.go_back()
+                self._waiting_since = now
+                self._timeout = min(2 * self._timeout, self._device.timing.repeat_s)
         while self._sender.ready:
-            seq = self._device.next_seq()
+            seq, resent = self._device.next_seq(), self._sender.resent
             number, pcm = self._sender.take(seq)
-            self._device.send(messages.Audio(self.number, number, pcm), seq)
+            audio = messages.Audio(self.number, number, pcm)
+            self._device.send_audio(audio, seq, again=self._sender.resent > resent)
 
     def _check_stall(self, now: float) -> None:
         if now - self._progress > self._device.timing.stall_s:
@@ -179,3 +204,14 @@ class Session:
                 "the line is noisy: check the cable, lower the baud rate",
             )
         return np.stack(rows)
+
+
+def _row_values(row: messages.Row) -> np.ndarray | None:
+    """The values of a row; None where it is not whole."""
+    if row.element_size not in (1, 2) or len(row.data) % row.element_size:
+        return None
+    return np.frombuffer(row.data, "<i2" if row.element_size == 2 else "i1")
+
+
+def _unlike(rows: list[np.ndarray], values: np.ndarray) -> bool:
+    return bool(rows) and (rows[0].dtype, rows[0].shape) != (values.dtype, values.shape)
