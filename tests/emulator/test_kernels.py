@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from support import naive
 
-from wav2small_micro import pio
+from wav2small_micro import layers, pio
 from wav2small_micro.audio import Clip
 from wav2small_micro.emulator import Emulator, LinkKind
 from wav2small_micro.engines.base import Model
@@ -124,7 +124,7 @@ def noise(seed: int, frames: int) -> np.ndarray:
 
 def check(board: Board, plan: Plan, rows: np.ndarray) -> None:
     got = board.run(plan, rows)
-    for name, expected in naive.network(rows, plan).items():
+    for name, expected in layers.network(rows, plan).items():
         assert np.array_equal(got[name], expected.reshape(len(expected), -1)), name
 
 

@@ -6,7 +6,18 @@ from typing import Annotated
 import typer
 
 from wav2small_micro import __version__
-from wav2small_micro.cli import bench, data, demo, energy, firmware, infer, live, models, stream
+from wav2small_micro.cli import (
+    bench,
+    data,
+    demo,
+    energy,
+    firmware,
+    hil,
+    infer,
+    live,
+    models,
+    stream,
+)
 from wav2small_micro.cli.console import ErrorsWithHints
 
 app = typer.Typer(
@@ -43,6 +54,7 @@ app.command(rich_help_panel="Firmware")(firmware.build)
 app.command(rich_help_panel="Firmware")(firmware.flash)
 app.command(rich_help_panel="Firmware")(firmware.size)
 app.command(rich_help_panel="Firmware")(bench.bench)
+app.command(rich_help_panel="Firmware")(hil.hil)
 app.command(rich_help_panel="Firmware")(energy.energy)
 app.add_typer(data.data, name="data", rich_help_panel="Models")
 app.command(rich_help_panel="Models")(models.train)

@@ -71,11 +71,13 @@ def _plain(value: Any) -> Any:
     return to_list() if to_list else str(value)
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> RenderableType:
-    """A table under its title: the first column is the name, the others are figures."""
+def table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, words: bool = False
+) -> RenderableType:
+    """A table under its title: the first column is the name, the others are figures or words."""
     made = Table()
     for i, column in enumerate(columns):
-        made.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
+        made.add_column(column, justify="left" if words or i == 0 else "right", overflow="fold")
     for row in rows:
         made.add_row(*row)
     return Group(Text(title, style="bold"), made)

@@ -121,13 +121,19 @@ class FrameReader:
     """Finds the frames in a stream of bytes, whatever else is in it.
 
     Complete lines of text between frames (boot banners, answers to text commands) go to
-    `on_text` without their line ends; all other bytes are counted in `noise_bytes`.
+    `on_text` without their line ends; all other bytes are counted in `noise_bytes`, and go to
+    `on_noise` with what stood beside them between two delimiters.
     """
 
-    def __init__(self, on_text: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        on_text: Callable[[str], None] | None = None,
+        on_noise: Callable[[bytes], None] | None = None,
+    ) -> None:
         self.frames = 0
         self.noise_bytes = 0
         self._on_text = on_text
+        self._on_noise = on_noise
         self._buffer = b""  # bytes since the last delimiter
         self._in_frame = False  # the last delimiter opened a frame
 
@@ -172,6 +178,7 @@ class FrameReader:
         return True
 
     def _take_text(self, chunk: bytes) -> None:
+        before = self.noise_bytes
         for line in chunk.splitlines(keepends=True):
             text = line.rstrip(b"\r\n")
             if text and len(text) < len(line) and set(text) <= _PRINTABLE:
@@ -179,3 +186,5 @@ class FrameReader:
                     self._on_text(text.decode("ascii"))
             else:
                 self.noise_bytes += len(text)
+        if self._on_noise and self.noise_bytes > before:
+            self._on_noise(chunk)
