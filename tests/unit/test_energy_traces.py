@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import power
 
+from wav2small_micro.energy.options import Options
 from wav2small_micro.energy.readers import delimited, lpm01a, open_recording
-from wav2small_micro.energy.readers.options import Options
 from wav2small_micro.energy.trace import Notes, Recording, Trace
 from wav2small_micro.errors import W2sError
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from wav2small_micro.energy.figures import Figure, Range
     from wav2small_micro.energy.measure import Measurement
     from wav2small_micro.energy.model import Estimate
-    from wav2small_micro.energy.readers.options import Options
+    from wav2small_micro.energy.options import Options
     from wav2small_micro.energy.trace import Recording
 
 BLOCK_SECONDS = 0.02
@@ -115,7 +115,7 @@ def energy(
     datasheet. The two are never mixed, and each says which it is: docs/energy.md.
     """
     from wav2small_micro.energy import cells
-    from wav2small_micro.energy.readers.options import Options
+    from wav2small_micro.energy.options import Options
 
     if list_chips:
         _print_chips(json)
@@ -166,8 +166,35 @@ def _recordings(
 
     found = [open_recording(path, options) for path in traces]
     if live is not None:
-        raise W2sError("live measurement is not there yet", "record first")
+        measured = _live(live, port, seconds, supply, options)
+        if save is not None:
+            _save(save, measured)
+        found.append(measured)
     return found
+
+
+def _live(
+    live: Meter, port: str | None, seconds: float, supply: bool, options: "Options"
+) -> "Recording":
+    from wav2small_micro.energy.live import lpm01a, ppk2
+
+    with ProgressBar(console=err, transient=True) as bar:
+        task = bar.add_task(f"measuring with the {live.value}: Ctrl-C ends it early", total=1.0)
+
+        def progress(share: float) -> None:
+            bar.update(task, completed=share)
+
+        if live is Meter.PPK2:
+            return ppk2.record(port, seconds, options, supply=supply, progress=progress)
+        return lpm01a.record(port, seconds, options, progress=progress)
+
+
+def _save(path: Path, recording: "Recording") -> None:
+    from wav2small_micro.energy.live.spool import save_csv
+
+    with err.status(f"saving {escape(str(path))}"):
+        save_csv(path, recording)
+    err.print(f"saved {escape(str(path))}", highlight=False, soft_wrap=True)
 
 
 def _measure(

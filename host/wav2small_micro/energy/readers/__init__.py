@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from wav2small_micro.energy.options import Options
 from wav2small_micro.energy.readers import delimited, jls, lpm01a
-from wav2small_micro.energy.readers.options import Options
 from wav2small_micro.energy.trace import Recording
 from wav2small_micro.errors import W2sError
 

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wav2small_micro.energy import instruments
-from wav2small_micro.energy.readers.options import Options
+from wav2small_micro.energy.options import Options
 from wav2small_micro.energy.trace import Holder, Notes, Progress, Recording, Trace, regular
 from wav2small_micro.errors import W2sError
 

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wav2small_micro.energy import instruments
-from wav2small_micro.energy.readers.options import Options
+from wav2small_micro.energy.options import Options
 from wav2small_micro.energy.trace import Notes, Progress, Recording, Trace
 from wav2small_micro.errors import W2sError
 
@@ -60,13 +60,18 @@ def is_binary(head: bytes) -> bool:
     return bool(re.search(rb"\xf0\xf3.{5}\xff\xff", head, re.DOTALL))
 
 
-def recording(path: Path, options: Options) -> Recording:
-    """The recording in a saved log. Raises W2sError."""
-    with path.open("rb") as file:
-        binary = is_binary(file.read(1 << 16))
+def recording(
+    path: Path, options: Options, *, binary: bool | None = None, source: str = ""
+) -> Recording:
+    """The recording in a saved log. ``binary``: its format, where that is known already."""
+    name = source or str(path)
+    if binary is None:
+        with path.open("rb") as file:
+            binary = is_binary(file.read(1 << 16))
+    in_words = binary
 
     def read(notes: Notes, progress: Progress) -> Iterator[Trace]:
-        decoder = Decoder(str(path), options, notes, binary=binary)
+        decoder = Decoder(name, options, notes, binary=in_words)
         size = max(1, path.stat().st_size)
         with path.open("rb") as file:
             while raw := file.read(_CHUNK):
@@ -75,7 +80,7 @@ def recording(path: Path, options: Options) -> Recording:
         yield from decoder.finish()
 
     return Recording(
-        str(path),
+        name,
         options.applied(instruments.LPM01A),
         (),
         read,
