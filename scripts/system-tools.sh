@@ -24,6 +24,8 @@ c_headers() { echo '#include <stdint.h>' | gcc -E -; }
 
 newlib() { [ -f "$(arm-none-eabi-gcc -print-file-name=nano.specs)" ]; }
 
+shared_library() { ldconfig -p | grep -q "$1"; }
+
 python_with() { "$python" -c "$1"; }
 
 case "${1:-}" in
@@ -39,6 +41,7 @@ base)
 test)
     need chromium have chromium
     need chromium-driver have chromedriver
+    need libportaudio2 shared_library libportaudio.so.2
     ;;
 lint)
     need clang-format have clang-format

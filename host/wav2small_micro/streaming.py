@@ -61,6 +61,20 @@ def chunks_forever(pcm: np.ndarray, samples: int = BLOCK_SAMPLES) -> Iterator[np
         yield np.take(pcm, range(start, start + samples), mode="wrap")
 
 
+def at_most(audio: Iterable[np.ndarray], seconds: float) -> Iterator[np.ndarray]:
+    """The chunks that begin within so many seconds.
+
+    >>> [len(chunk) for chunk in at_most(chunks(np.zeros(16000, np.int16)), 0.05)]
+    [320, 320, 320]
+    """
+    samples = 0
+    for chunk in audio:
+        if samples >= seconds * RATE:
+            return
+        samples += len(chunk)
+        yield chunk
+
+
 def read_pcm(stream: BinaryIO, samples: int = BLOCK_SAMPLES) -> Iterator[np.ndarray]:
     """Raw little endian int16 at 16 kHz from a pipe, until it ends.
 

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands about the firmware: its size, its live answers, the demonstration."""
 
+import csv
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from support.command import W2s
 
 from wav2small_micro import native
@@ -46,6 +48,20 @@ def test_stream_draws_bars(w2s: W2s, clip_paths: list[Path]) -> None:
     ran = w2s("stream", clip_paths[0], "--fast")
     assert ran.code == 0, ran
     assert all(name in ran.stdout for name in ("arousal", "dominance", "valence", "level"))
+
+
+def test_stream_records_what_it_heard_and_said(w2s: W2s, clips: list[Clip], tmp_path: Path) -> None:
+    clip, prefix = clips[0], tmp_path / "notes" / "first"
+    lines = w2s("stream", clip.path, "--fast", "--jsonl", "--record", prefix).stdout.splitlines()
+    heard, rate = soundfile.read(f"{prefix}.wav", dtype="int16")
+    assert rate == 16000
+    np.testing.assert_array_equal(heard, clip.pcm)
+    with open(f"{prefix}.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["arousal_q16"]) for row in rows] == [json.loads(x)["q16"][0] for x in lines]
+    again = w2s("stream", clip.path, "--fast", "--record", prefix)
+    assert again.code == 1
+    assert "is there already" in again.stderr
 
 
 def test_demo(w2s: W2s, tmp_path: Path) -> None:

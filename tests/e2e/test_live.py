@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -156,30 +155,25 @@ def test_the_page_talks_to_a_board_itself(tmp_path: Path) -> None:
     """The browser's own end of the link, with a microphone, against the real firmware."""
     heard = tmp_path / "heard.wav"
     soundfile.write(heard, np.tile(read_clip(paths.demo_clip()).pcm, 10), RATE)
-    server = LiveServer(Feed(), {"source": "-", "device": "-", "words": [], "neutral_radius": 0.1})
-    serving = threading.Thread(target=server.run)
-    serving.start()
-    try:
-        with (
-            chromium(
-                tmp_path / "profile",
-                "--use-fake-ui-for-media-stream",
-                "--use-fake-device-for-media-stream",
-                f"--use-file-for-fake-audio-capture={heard}",
-            ) as page,
-            Emulator(pio.build(pio.DEFAULT_ENV, MODEL), pio.board()) as emulator,
-        ):
-            page.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": PORT})
-            page.get(server.url)
-            page.find_element(By.ID, "serial").click()
-            sent = bridge(page, emulator, until=lambda: len(answers(page)) >= 3)
-            shown = answers(page)
-            assert "stm32f407_discovery" in text(page, "device")
-            assert text(page, "losses") == "0 frames"
-            assert not complaints(page)
-    finally:
-        server.stop()
-        serving.join(10)
+    facts = {"source": "-", "device": "-", "words": [], "neutral_radius": 0.1}
+    with (
+        LiveServer(Feed(), facts) as server,
+        Emulator(pio.build(pio.DEFAULT_ENV, MODEL), pio.board()) as emulator,
+        chromium(
+            tmp_path / "profile",
+            "--use-fake-ui-for-media-stream",
+            "--use-fake-device-for-media-stream",
+            f"--use-file-for-fake-audio-capture={heard}",
+        ) as page,
+    ):
+        page.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": PORT})
+        page.get(server.url)
+        page.find_element(By.ID, "serial").click()
+        sent = bridge(page, emulator, until=lambda: len(answers(page)) >= 3)
+        shown = answers(page)
+        assert "stm32f407_discovery" in text(page, "device")
+        assert text(page, "losses") == "0 frames"
+        assert not complaints(page)
     blocks = {m.block: m.pcm for m in sent if isinstance(m, messages.Audio)}
     pcm = np.frombuffer(b"".join(blocks[i] for i in range(len(blocks))), "<i2")
     assert np.abs(pcm).max() > 1000

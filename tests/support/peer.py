@@ -88,6 +88,7 @@ class Peer(threading.Thread):
         facts = {
             "protocol": messages.PROTOCOL_VERSION,
             "boot_id": self.boots,
+            "segments": 5,
             "audio_window": WINDOW,
             "board": "peer",
             "model": "wav2small-72k",

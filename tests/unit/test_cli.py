@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parts of the command line that need no model and no board."""
 
-import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,14 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
-from rich.console import Console
 from typer.testing import CliRunner
 
-from wav2small_micro.cli import bars, console
+from wav2small_micro.cli import console
 from wav2small_micro.cli.app import app
 from wav2small_micro.cli.clips import find_clips
 from wav2small_micro.errors import W2sError
-from wav2small_micro.streaming import WindowAnswer
 
 
 def test_files_are_taken_in_the_order_named_even_if_missing(tmp_path: Path) -> None:
@@ -83,16 +80,3 @@ def leaves(command: Any, name: str = "w2s") -> Iterator[tuple[str, Any]]:
 def test_every_command_has_help_and_json(name: str, command: Any) -> None:
     assert command.help, name
     assert "--json" in {option for p in command.params for option in p.opts}, name
-
-
-@pytest.mark.parametrize("level", [-np.inf, -90.0, -20.0, 0.0])
-@pytest.mark.parametrize("value", [-0.2, 0.0, 0.5, 1.3])
-def test_bars_stay_within_their_width(value: float, level: float) -> None:
-    adv = np.array([value, 0.5, 0.25])
-    answer = WindowAnswer(1.5, adv, np.round(adv * 65536).astype(np.int32), level, 0.0)
-    paper = Console(width=100, record=True, file=io.StringIO())
-    paper.print(bars.draw(answer, "a clip"))
-    text = paper.export_text()
-    assert f"{value:6.3f}" in text
-    assert "a clip      1.5 s" in text
-    assert max(map(len, text.splitlines())) <= 100

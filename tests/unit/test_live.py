@@ -4,7 +4,6 @@
 import asyncio
 import http.client
 import json
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -121,13 +120,8 @@ def test_publishing_never_waits_for_a_loop_that_is_gone() -> None:
 @pytest.fixture(scope="module")
 def server() -> Iterator[LiveServer]:
     """A server on some port of this machine."""
-    server = LiveServer(Feed(), {"source": "a clip"})
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    yield server
-    server.stop()
-    thread.join(10)
-    assert not thread.is_alive()
+    with LiveServer(Feed(), {"source": "a clip"}) as server:
+        yield server
 
 
 def get(server: LiveServer, path: str, host: str | None = None) -> http.client.HTTPResponse:
@@ -211,3 +205,10 @@ def test_a_taken_port_is_named(server: LiveServer) -> None:
 def test_an_address_that_means_all_of_them_is_refused() -> None:
     with pytest.raises(W2sError, match=r"0\.0\.0\.0 is no address"):
         LiveServer(Feed(), {}, host="0.0.0.0")
+
+
+def test_the_port_is_free_again_at_the_end() -> None:
+    with LiveServer(Feed(), {}) as server:
+        assert get(server, "/").status == 200
+    with LiveServer(Feed(), {}, port=server.port) as again:
+        assert get(again, "/").status == 200

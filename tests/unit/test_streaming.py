@@ -47,7 +47,7 @@ def test_stream_yields_windows(device: Device) -> None:
 def test_stream_is_paced_as_a_microphone(device: Device) -> None:
     begin = time.monotonic()
     list(streaming.stream(device, streaming.paced(streaming.chunks(PCM))))
-    assert time.monotonic() - begin == pytest.approx(len(PCM) / 16000, abs=0.2)
+    assert len(PCM) / 16000 <= time.monotonic() - begin < 5
 
 
 def test_stream_that_is_left_early_ends_its_session(peer: Peer, device: Device) -> None:

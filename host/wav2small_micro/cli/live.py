@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``w2s live``: a page on this machine that shows what a device hears and answers."""
 
+import contextlib
+import signal
 import webbrowser
 from typing import Annotated
 
@@ -16,7 +18,15 @@ from wav2small_micro.cli.console import (
     out,
     print_json_line,
 )
-from wav2small_micro.cli.stream import ClipArgument, PortOption, WindowOption, open_audio
+from wav2small_micro.cli.stream import (
+    ClipArgument,
+    LoopOption,
+    MicOption,
+    PortOption,
+    WindowOption,
+    open_audio,
+)
+from wav2small_micro.errors import W2sError
 
 
 def live(
@@ -25,7 +35,8 @@ def live(
     env: EnvOption = DEFAULT_ENV,
     port: PortOption = None,
     window: WindowOption = 2.0,
-    loop: Annotated[bool, typer.Option("--loop", help="Play the file over and over.")] = False,
+    mic: MicOption = False,
+    loop: LoopOption = False,
     log_mel: Annotated[
         bool, typer.Option(help="Show the device's own log-mel: 35 kB/s on the link.")
     ] = True,
@@ -46,7 +57,7 @@ def live(
     from wav2small_micro.live.player import Player, on_board, on_emulator
     from wav2small_micro.live.server import LOCALHOST, LiveServer
 
-    audio = open_audio(clip, port, loop=loop)
+    audio = open_audio(clip, port, mic=mic, loop=loop)
     loaded = Model.load(model)
     feed = Feed()
     facts = {
@@ -55,21 +66,31 @@ def live(
         "words": affect.WORDS,
         "neutral_radius": affect.NEUTRAL_RADIUS,
     }
-    server = LiveServer(feed, facts, host=host, port=http_port)
     if host != LOCALHOST:
-        err.print("[yellow]warning:[/] who has the address can look from other machines")
+        err.print(
+            "[yellow]warning:[/] who has the address can look from other machines; "
+            "nothing is encrypted"
+        )
     with err.status(f"starting {port or env}"):
         connect = on_board(loaded, port) if port else on_emulator(loaded, env)
-    player = Player(feed, connect, audio, window_seconds=window, log_mel=log_mel)
-    if json:
-        print_json_line({"url": server.url, "token": server.token, "port": server.port})
-    else:
-        out.print(f"The page: {server.url}", soft_wrap=True, highlight=False)
-        out.print("Ctrl-C ends it.")
-    if browser:
-        webbrowser.open(server.url)
-    player.start()
-    try:
-        server.run()
-    finally:
-        player.stop()
+    player = Player(
+        [feed],
+        connect,
+        audio,
+        window_seconds=window,
+        log_mel=log_mel,
+        paced=not (mic or clip == "-"),
+    )
+    with LiveServer(feed, facts, host=host, port=http_port) as server:
+        if json:
+            print_json_line({"url": server.url, "token": server.token, "port": server.port})
+        else:
+            out.print(f"The page: {server.url}", soft_wrap=True, highlight=False)
+            out.print("Ctrl-C ends it.")
+        if browser:
+            webbrowser.open(server.url)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: player.stop())
+        with contextlib.suppress(W2sError):  # the page says it
+            player.run()  # on this thread: an emulator lives no longer than the one that began it
+        player.wait()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The live view: a device, audio for it, and a page on this machine that shows what it says.
+"""Live use: a player that keeps a session going on a device, and those who listen to it.
 
-A player talks to the device and hands on every byte that comes from it. The feed gives them to all
-pages that look, and the page decodes them itself, with a codec that is written from the registry of
-messages: what it shows is what was on the wire.
+The terminal, a recording and the feed of the page are sinks of the same player. The feed hands on
+every byte that came from the device, and the page decodes them itself, with a codec that is written
+from the registry of messages: what it shows is what was on the wire.
 """

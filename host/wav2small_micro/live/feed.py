@@ -9,6 +9,9 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
 
+from wav2small_micro.live.player import Sink
+from wav2small_micro.streaming import WindowAnswer
+
 Item = bytes | dict[str, Any]
 """Bytes as the device sent them, or a note about them, which travels as JSON."""
 
@@ -20,7 +23,7 @@ _PIECE = 65536
 _PIECE_S = 0.25
 
 
-class Feed:
+class Feed(Sink):
     """Hands items to every viewer. `publish` and `state` may be called on any thread; the rest
     belongs to the loop that :meth:`attach` was called on."""
 
@@ -42,6 +45,12 @@ class Feed:
     def state(self, kind: str, **facts: Any) -> None:
         """A note that holds until the next of its kind: every new viewer gets it first."""
         self._call(self._keep, {"kind": kind, **facts})
+
+    def answer(self, answer: WindowAnswer, delay: float | None) -> None:
+        """The page decodes the answer itself; it cannot know the delay."""
+        del answer
+        if delay is not None:
+            self.publish({"kind": "delay", "seconds": delay})
 
     def _call(self, function: Any, item: Item) -> None:
         if self._loop is not None and not self._loop.is_closed():

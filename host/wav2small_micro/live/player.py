@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps a live session going on a device, whatever happens to the device, and tells the feed."""
+"""Keeps a live session going on a device, whatever happens to the device, and tells who listens."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,13 +24,11 @@ from wav2small_micro.link.client import Device
 from wav2small_micro.link.errors import DeviceReset, LinkLost
 from wav2small_micro.link.messages import HelloReply, Layer
 from wav2small_micro.link.transport import SerialTransport, Transport
-from wav2small_micro.live.feed import Feed
 from wav2small_micro.profiler import bench
 from wav2small_micro.streaming import RATE, WindowAnswer
 
 RETRY_S = 1.0
 """Between two tries to find a device again."""
-_STOP_S = 10.0
 
 OnBytes = Callable[[bytes], None]
 Connect = Callable[[OnBytes], AbstractContextManager[Device]]
@@ -93,80 +93,123 @@ def _hash(model: Model) -> bytes:
     return bytes.fromhex(model.plan.sha256)
 
 
+class Sink:
+    """What listens to a player. Each does with the news what it wants to; here, nothing."""
+
+    def publish(self, data: bytes) -> None:
+        """Bytes that came from the device, on the thread that reads them."""
+
+    def state(self, kind: str, **facts: Any) -> None:
+        """News: ``link`` with state, message and hint; ``energy`` with a text."""
+
+    def answer(self, answer: WindowAnswer, delay: float | None) -> None:
+        """A window, ``delay`` seconds after its last half second was handed to the device."""
+
+
 class Player:
     """Plays `audio`, chunks of int16 samples at 16 kHz, into the device that `connect` opens, or
     listens to the device's own microphone where there is none.
 
-    When the device restarts, falls silent or is unplugged, the player says so in the feed, opens it
-    again, and goes on with the audio that follows. With `log_mel` the rows of the front end pass
-    through the feed too.
+    When the device restarts, falls silent or is unplugged, the player tells its sinks, opens it
+    again, and goes on with the audio that follows. With `log_mel` the rows of the front end come
+    too. Where `paced` is false the audio does not wait as a microphone's would. `seconds`: how long
+    to listen to a device's own microphone.
     """
 
     def __init__(
         self,
-        feed: Feed,
+        sinks: Sequence[Sink],
         connect: Connect,
         audio: Iterator[np.ndarray] | None,
         *,
         window_seconds: float = 2.0,
         log_mel: bool = True,
+        paced: bool = True,
+        seconds: float | None = None,
     ) -> None:
-        self._feed = feed
+        self._sinks = sinks
         self._connect = connect
         self._audio = audio
         self._window_seconds = window_seconds
         self._passing = (Layer.LOGMEL,) if log_mel else ()
+        self._paced = paced
+        self._seconds = seconds
+        self._samples = 0  # of audio, in sessions that are over
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="player", daemon=True)
-
-    def start(self) -> None:
-        """Begins, on a thread of its own."""
-        self._thread.start()
 
     def stop(self) -> None:
-        """Ends the session on the device, and closes it."""
+        """Makes `run` and `wait` end soon; may be called on any thread, and from a signal."""
         self._stop.set()
-        self._thread.join(_STOP_S)
 
-    def _run(self) -> None:
-        self._feed.state("link", state="connecting", message="Looking for the device.")
+    def wait(self) -> None:
+        """Waits for `stop`."""
+        self._stop.wait()
+
+    def run(self, patience_s: float = math.inf) -> None:
+        """Plays until the audio has ended or `stop` was called.
+
+        Raises W2sError for what trying again would not mend, and when the device could not be
+        found for `patience_s` seconds.
+        """
+        self._tell("connecting", "Looking for the device.")
+        since = time.monotonic()
         while not self._stop.is_set():
             try:
                 self._play()
-                self._feed.state("link", state="ended", message="The audio has ended.")
+                self._tell("ended", "The audio has ended.")
                 return
             except (LinkLost, DeviceReset) as error:
-                self._tell("lost", error)
+                self._tell("lost", error.message, error.hint)
+                since = max(since, self._heard)
+                if time.monotonic() - since >= patience_s:
+                    raise
                 self._stop.wait(RETRY_S)
             except W2sError as error:
-                self._tell("refused", error)
-                return  # trying again would not help
+                self._tell("refused", error.message, error.hint)
+                raise
+
+    _heard = 0.0  # when the device last answered
 
     def _play(self) -> None:
-        with self._connect(self._feed.publish) as device:
+        with self._connect(self._publish) as device:
             facts = device.hello()
-            self._feed.state("energy", text=_mean_power(facts))
+            self._heard = time.monotonic()
             segments = streaming.segments_of(self._window_seconds, facts.segments)
-            self._feed.state("link", state="running", message=f"{facts.board} runs {facts.model}.")
+            for sink in self._sinks:
+                sink.state("energy", text=_mean_power(facts))
+            self._tell("running", f"{facts.board} runs {facts.model}.")
             # Paced anew: what came while nobody listened to it is not made up for.
-            audio = None if self._audio is None else _Handed(streaming.paced(self._audio))
-            with closing(self._answers(device, audio, segments)) as answers:
-                for answer in answers:
-                    if self._stop.is_set():
-                        return
-                    if audio is not None:
-                        self._feed.publish({"kind": "delay", "seconds": audio.age(answer.seconds)})
+            audio = None
+            if self._audio is not None:
+                audio = _Handed(streaming.paced(self._audio) if self._paced else self._audio)
+            origin = self._samples / RATE
+            try:
+                with closing(self._answers(device, audio, segments)) as answers:
+                    for answer in answers:
+                        self._heard = time.monotonic()
+                        delay = audio.age(answer.seconds) if audio else None
+                        for sink in self._sinks:
+                            sink.answer(replace(answer, seconds=answer.seconds + origin), delay)
+                        if self._stop.is_set():
+                            return
+            finally:
+                self._samples += audio.samples if audio else 0
 
     def _answers(
         self, device: Device, audio: _Handed | None, segments: int
     ) -> Generator[WindowAnswer, None, None]:
         options: dict[str, Any] = {"window_segments": segments, "passing": self._passing}
         if audio is None:
-            return streaming.listen(device, **options)
+            return streaming.listen(device, seconds=self._seconds, **options)
         return streaming.stream(device, audio, restarts=0, **options)
 
-    def _tell(self, state: str, error: W2sError) -> None:
-        self._feed.state("link", state=state, message=error.message, hint=error.hint)
+    def _publish(self, data: bytes) -> None:
+        for sink in self._sinks:
+            sink.publish(data)
+
+    def _tell(self, state: str, message: str, hint: str = "") -> None:
+        for sink in self._sinks:
+            sink.state("link", state=state, message=message, hint=hint)
 
 
 def _mean_power(facts: HelloReply) -> str:
@@ -189,15 +232,15 @@ class _Handed:
 
     def __init__(self, audio: Iterator[np.ndarray]) -> None:
         self._audio = audio
-        self._samples = 0
+        self.samples = 0
         self._times: dict[int, float] = {}  # when half second n was whole
 
     def __iter__(self) -> Iterator[np.ndarray]:
         half = round(streaming.SEGMENT_SECONDS * RATE)
         for chunk in self._audio:
-            before, self._samples = self._samples, self._samples + len(chunk)
-            if self._samples // half > before // half:
-                self._times[self._samples // half] = time.monotonic()
+            before, self.samples = self.samples, self.samples + len(chunk)
+            if self.samples // half > before // half:
+                self._times[self.samples // half] = time.monotonic()
             yield chunk
 
     def age(self, seconds: float) -> float | None:

@@ -13,6 +13,7 @@ import contextlib
 import json
 import secrets
 import socket
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from wav2small_micro.errors import W2sError
 from wav2small_micro.live.feed import Feed, Viewer
 
 LOCALHOST = "127.0.0.1"
+_START_S = 10.0
 PAGE = Path(__file__).with_name("page")
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'",
@@ -43,7 +45,9 @@ _HEADERS = {
 
 
 class LiveServer:
-    """The page on a port of this machine. ``port`` 0 takes any. ``facts`` go to every page first.
+    """The page on a port of this machine, served by a thread while the context lasts.
+
+    ``port`` 0 takes any. ``facts`` go to every page first.
 
     Raises W2sError when the port is taken, or the address stands for all of them.
     """
@@ -65,6 +69,7 @@ class LiveServer:
             raise W2sError(
                 f"{host}:{port} cannot be used: {error.strerror}", "choose another --http-port"
             ) from error
+        self._host = host
         self._names = sorted({host, LOCALHOST, "localhost"})
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
@@ -75,20 +80,24 @@ class LiveServer:
             timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, args=([self._socket],), name="live server", daemon=True
+        )
+        self._ready = threading.Event()
+
+    def __enter__(self) -> LiveServer:
+        self._thread.start()
+        self._ready.wait(_START_S)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join()
 
     @property
     def url(self) -> str:
         """Where the page is. The token stands behind the #: it is sent to the socket alone."""
-        return f"http://{self._names[0]}:{self.port}/#{self.token}"
-
-    def run(self) -> None:
-        """Serves until :meth:`stop` or Ctrl-C."""
-        with contextlib.suppress(KeyboardInterrupt):
-            self._server.run(sockets=[self._socket])
-
-    def stop(self) -> None:
-        """Ends `run`; may be called on any thread."""
-        self._server.should_exit = True
+        return f"http://{self._host}:{self.port}/#{self.token}"
 
     def _app(self) -> Starlette:
         return Starlette(
@@ -108,6 +117,7 @@ class LiveServer:
         del app
         self._feed.attach()
         self._feed.state("facts", **self._facts)
+        self._ready.set()
         yield
 
     async def _watch(self, page: WebSocket) -> None:

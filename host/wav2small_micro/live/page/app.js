@@ -77,7 +77,7 @@ const NOTES = {
     say(note.hint ? `${note.message} ${note.hint}` : note.message);
   },
   delay(note) {
-    if (note.seconds !== null) showDelay(note.seconds);
+    showDelay(note.seconds);
   },
   energy(note) {
     element("power").textContent = note.text || "–";

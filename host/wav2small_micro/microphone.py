@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""This machine's microphone, through PortAudio (the extra ``mic``)."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from wav2small_micro.audio import RATE
+from wav2small_micro.errors import W2sError
+from wav2small_micro.link.messages import BLOCK_SAMPLES
+
+WAITING_S = 2.0
+"""Audio that waits for a device which is busy or gone; beyond it the oldest goes."""
+_PATIENCE_S = 5.0
+
+
+class Microphone:
+    """Chunks of int16 (320,) at 16 kHz from an input of this machine, the default one if none is
+    named: ``for chunk in Microphone()`` never ends.
+
+    Raises W2sError where sounddevice or PortAudio is missing or there is no such input, and later
+    when it falls silent.
+    """
+
+    def __init__(self, device: int | str | None = None) -> None:
+        try:
+            import sounddevice
+        except ImportError:
+            raise W2sError("sounddevice is not installed", "pip install -e '.[mic]'") from None
+        except OSError as error:
+            raise W2sError(f"{error}", "sudo apt-get install libportaudio2") from error
+        try:
+            sounddevice.check_input_settings(device, channels=1, dtype="int16", samplerate=RATE)
+        except (sounddevice.PortAudioError, ValueError) as error:
+            inputs = [d["name"] for d in sounddevice.query_devices() if d["max_input_channels"]]
+            raise W2sError(
+                f"no microphone to listen to: {error}",
+                f"inputs here: {', '.join(inputs)}" if inputs else "plug one in; none is here",
+            ) from error
+        self.lost_blocks = 0
+        """Chunks that were dropped because nobody took them in time."""
+        self._device = device
+        self._stream: Any = sounddevice.InputStream
+        self._heard: queue.Queue[np.ndarray] = queue.Queue(round(WAITING_S * RATE / BLOCK_SAMPLES))
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        with self._stream(
+            samplerate=RATE,
+            blocksize=BLOCK_SAMPLES,
+            channels=1,
+            dtype="int16",
+            device=self._device,
+            callback=self._take,
+        ):
+            while True:
+                try:
+                    yield self._heard.get(timeout=_PATIENCE_S)
+                except queue.Empty:
+                    raise W2sError("the microphone has gone silent", "is it there still?") from None
+
+    def _take(self, data: np.ndarray, frames: int, when: Any, status: Any) -> None:
+        """On PortAudio's thread, which must never wait."""
+        del frames, when, status
+        if self._heard.full():
+            self._heard.get_nowait()
+            self.lost_blocks += 1
+        self._heard.put_nowait(data[:, 0].copy())
