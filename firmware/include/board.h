@@ -80,8 +80,30 @@ uint32_t board_uart_errors(void);
  *  exact instructions under QEMU's `-icount shift=0`. */
 uint64_t board_ticks(void);
 
+/** The same by SysTick, which counts while the core sleeps, where a cycle counter may not. */
+uint64_t board_uptime(void);
+
 /** Milliseconds since board_init(); wraps after 49 days. */
 uint32_t board_ms(void);
+
+/// Load ///
+
+/** Where the time of the core went since board_measure(true), beside the application's work. */
+typedef struct {
+    uint64_t interrupts; /**< ticks in interrupts, with their entry and return */
+    uint64_t asleep;     /**< ticks in board_read(), waiting for an interrupt */
+    uint32_t count;      /**< interrupts */
+} board_load_t;
+
+/** Begins to measure the load, from zero, or ends it. While it runs, an interrupt takes some 60
+ *  cycles more; those are counted with it. */
+void board_measure(bool on);
+
+/** The load since board_measure(true). */
+board_load_t board_load(void);
+
+/** board_ticks() less what interrupts took since board_measure(true). */
+uint64_t board_work_ticks(void);
 
 /// Power ///
 

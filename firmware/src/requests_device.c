@@ -70,6 +70,7 @@ void request_counters(app_t *app) {
         .ticks_network = ticks.network,
         .ticks_pool = ticks.pool,
         .ticks_total = ticks.total,
+        .uptime = board_uptime(),
     };
     requests_reply(app, LINK_COUNTERS_REPLY, &counters, sizeof counters);
 }

@@ -53,6 +53,9 @@ static refusal_t start_refusal(const link_start_t *request) {
     if (request->source > LINK_SOURCE_MICROPHONE) {
         return (refusal_t){LINK_ERROR_BAD_VALUE, request->source};
     }
+    if ((request->options & ~LINK_OPTION_PROFILE) != 0) {
+        return (refusal_t){LINK_ERROR_BAD_VALUE, request->options};
+    }
     if (request->tap_mask >> LINK_LAYERS != 0) {
         return (refusal_t){LINK_ERROR_BAD_VALUE, request->tap_mask};
     }

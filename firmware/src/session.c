@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "board.h"
+#include "profile.h"
 
 /// The wire and the library name the same things by the same numbers ///
 
@@ -26,9 +27,14 @@ static uint64_t read_clock(void) {
     return board_ticks();
 }
 
+/* The session's own clock: of the same kind as the library's. */
+static uint64_t now(const session_t *session) {
+    return session->profile ? board_work_ticks() : board_ticks();
+}
+
 static void send_row(void *user, w2s_tap layer, uint32_t row, const void *data, size_t bytes) {
     session_t *session = user;
-    const uint64_t begin = board_ticks();
+    const uint64_t begin = now(session);
     const link_row_t head = {
         .session = session->id,
         .layer = (uint8_t)layer,
@@ -36,7 +42,7 @@ static void send_row(void *user, w2s_tap layer, uint32_t row, const void *data, 
         .row = row,
     };
     outlet_event(session->outlet, LINK_ROW, &head, sizeof head, data, bytes);
-    session->ticks_sending += board_ticks() - begin;
+    session->ticks_sending += now(session) - begin;
 }
 
 /// Windows ///
@@ -112,12 +118,14 @@ static void report_window(session_t *session) {
     if (w2s_window(&session->engine, length, &adv) != W2S_OK) {
         return;
     }
+    const uint64_t begin = now(session);
     if (session->window_segments > 0) {
         send_window(session, &adv);
     }
     if (print) {
         print_window(&adv);
     }
+    session->ticks_sending += now(session) - begin;
 }
 
 static void watch_segments(session_t *session) {
@@ -161,6 +169,9 @@ w2s_status session_start(session_t *session, const link_start_t *request) {
     session->level_rms = 0;
     session->ticks_total = 0;
     session->ticks_sending = 0;
+    session->profile = (request->options & LINK_OPTION_PROFILE) != 0;
+    profile_start(session->profile);
+    w2s_set_clock(&session->engine, session->profile ? profile_clock : read_clock);
     w2s_set_tap(&session->engine, send_row, session, request->tap_mask);
     session->status = session->model_status;
     if (session->status == W2S_OK) {
@@ -170,14 +181,14 @@ w2s_status session_start(session_t *session, const link_start_t *request) {
     return session->status;
 }
 
-static w2s_status take_block(session_t *session, const int16_t *pcm, size_t count) {
-    const uint64_t begin = board_ticks();
+static w2s_status run_block(session_t *session, const int16_t *pcm, size_t count) {
+    const uint64_t begin = now(session) - session->ticks_sending;
     /* Hop by hop: the profiler knows a hop by its call of w2s_push(). */
     for (size_t done = 0; done < count && session->status == W2S_OK; done += W2S_HOP) {
         const size_t length = count - done < W2S_HOP ? count - done : W2S_HOP;
         session->status = w2s_push(&session->engine, pcm + done, length);
     }
-    session->ticks_total += board_ticks() - begin;
+    session->ticks_total += now(session) - session->ticks_sending - begin;
     add_to_level(session, pcm, count);
     session->samples += count;
     ++session->next_block;
@@ -190,18 +201,30 @@ static w2s_status take_block(session_t *session, const int16_t *pcm, size_t coun
     return W2S_OK;
 }
 
-w2s_status session_push(session_t *session, const int16_t *pcm, size_t count) {
+static w2s_status take_block(session_t *session, const int16_t *pcm, size_t count) {
     board_marker(true);
-    const w2s_status status = take_block(session, pcm, count);
+    const w2s_status status = run_block(session, pcm, count);
     board_marker(false);
     return status;
 }
 
+static w2s_status profile_block(session_t *session, const int16_t *pcm, size_t count) {
+    const profile_mark_t before = profile_mark(session);
+    const uint32_t block = session->next_block;
+    const w2s_status status = take_block(session, pcm, count);
+    profile_send(session, block, &before);
+    return status;
+}
+
+w2s_status session_push(session_t *session, const int16_t *pcm, size_t count) {
+    return session->profile ? profile_block(session, pcm, count) : take_block(session, pcm, count);
+}
+
 void session_finish(session_t *session) {
     board_marker(true);
-    const uint64_t begin = board_ticks();
+    const uint64_t begin = now(session) - session->ticks_sending;
     session->status = w2s_finish(&session->engine, &session->result);
-    session->ticks_total += board_ticks() - begin;
+    session->ticks_total += now(session) - session->ticks_sending - begin;
     board_marker(false);
     session->state = SESSION_FINISHED;
 }
@@ -217,7 +240,7 @@ session_ticks_t session_ticks(const session_t *session) {
     session_ticks_t ticks = {
         .front_end = w2s_ticks(&session->engine, W2S_TAP_LOGMEL),
         .pool = w2s_ticks(&session->engine, W2S_TAP_INPUT),
-        .total = session->ticks_total - session->ticks_sending,
+        .total = session->ticks_total,
     };
     for (int layer = W2S_TAP_L1; layer < W2S_TAPS; ++layer) {
         ticks.network += w2s_ticks(&session->engine, (w2s_tap)layer);

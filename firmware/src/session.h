@@ -67,8 +67,9 @@ typedef struct {
     uint32_t level_samples;
     uint32_t level_rms; /* of the last whole half second */
 
-    uint64_t ticks_total;
-    uint64_t ticks_sending;
+    bool profile;            /* a BLOCK_TICKS follows each block */
+    uint64_t ticks_total;    /* of the library */
+    uint64_t ticks_sending;  /* rows and windows */
     session_blocks_t blocks; /* since boot */
 } session_t;
 

@@ -17,6 +17,7 @@ from wav2small_micro.link.transport import Transport
 pytestmark = pytest.mark.emulator
 
 RATE = 16000
+LAYER_TICKS = ("front_end", "attention", *(f"l{i}" for i in range(1, 8)), "pool", "lin", "sof")
 
 
 @pytest.fixture(scope="module", params=pio.envs())
@@ -154,3 +155,30 @@ def test_reset_in_the_middle_of_a_session(console: Emulator, speech: np.ndarray)
         assert after.boot_id != before.boot_id
         assert after.reset_cause == ResetCause.SOFTWARE
         assert list(device.run(speech).adv_q16) == list(expected.adv_q16)
+
+
+def test_profile_of_blocks_adds_up(board: tuple[pio.Board, Path], speech: np.ndarray) -> None:
+    """Under exact counting, what interrupts take is apart: more of them change no other figure."""
+    profiles = {}
+    for link in (LinkKind.SEMIHOSTING, LinkKind.UART):
+        with (
+            Emulator(board[1], board[0], link=link, icount=True) as emulator,
+            Device(emulator.transport()) as device,
+        ):
+            session = device.start(norm=Norm.LIVE, window_segments=2, profile=True)
+            session.send(speech)
+            session.drain()
+            profiles[link] = list(session.profile)
+    quiet, busy = profiles[LinkKind.SEMIHOSTING], profiles[LinkKind.UART]
+    assert [block.block for block in quiet] == list(range(len(speech) // 320))
+    for block in quiet + busy:
+        work = block.library + block.answer + block.interrupts + block.asleep
+        assert sum(getattr(block, layer) for layer in LAYER_TICKS) <= block.library
+        assert block.library > 0
+        assert work < block.elapsed
+    taken = [sum(b.interrupts for b in blocks) for blocks in (quiet, busy)]
+    assert taken[1] > 10 * taken[0]
+    assert sum(b.asleep for b in quiet) == 0 < sum(b.asleep for b in busy)
+    for figure in ("library", *LAYER_TICKS):
+        a, b = (sum(getattr(block, figure) for block in blocks) for blocks in (quiet, busy))
+        assert b == pytest.approx(a, rel=0.05), figure  # load.c: "unseen"

@@ -42,6 +42,7 @@ static const board_fault_t sample_fault = {
 };
 
 static const board_fault_t *last_fault;
+static uint64_t asleep; /* ticks */
 
 _Noreturn static void panic(const char *what) {
     perror(what);
@@ -71,7 +72,10 @@ static bool ready(int descriptor, short events, int timeout_ms) {
 }
 
 size_t board_read(uint8_t *bytes, size_t size, bool wait) {
-    if (!ready(STDIN_FILENO, POLLIN, wait ? WAIT_MS : 0)) {
+    const uint64_t begin = board_ticks();
+    const bool is_there = ready(STDIN_FILENO, POLLIN, wait ? WAIT_MS : 0);
+    asleep += board_ticks() - begin;
+    if (!is_there) {
         return 0;
     }
     ssize_t count = read(STDIN_FILENO, bytes, size);
@@ -109,6 +113,17 @@ uint64_t board_ticks(void) {
     }
     return (uint64_t)now.tv_sec * TICK_HZ + (uint64_t)now.tv_nsec;
 }
+
+uint64_t board_uptime(void) { return board_ticks(); }
+
+void board_measure(bool on) {
+    (void)on;
+    asleep = 0;
+}
+
+board_load_t board_load(void) { return (board_load_t){.asleep = asleep}; }
+
+uint64_t board_work_ticks(void) { return board_ticks(); }
 
 uint32_t board_ms(void) { return (uint32_t)(board_ticks() / 1000000u); }
 

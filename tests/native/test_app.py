@@ -20,6 +20,7 @@ from wav2small_micro.link.messages import (
     RESET_MAGIC,
     Ack,
     Audio,
+    BlockTicks,
     Boot,
     Counters,
     CountersReply,
@@ -262,6 +263,7 @@ def test_refused_start_leaves_the_session_alone(device: Any) -> None:
         ({"norm": 3}, ErrorCode.BAD_VALUE, 3),
         ({"source": 2}, ErrorCode.BAD_VALUE, 2),
         ({"tap_mask": 1 << 12}, ErrorCode.BAD_VALUE, 1 << 12),
+        ({"options": 2}, ErrorCode.BAD_VALUE, 2),
         ({"source": Source.MICROPHONE}, ErrorCode.NOT_SUPPORTED, Source.MICROPHONE),
         ({"norm": Norm.BUFFERED}, ErrorCode.NOT_SUPPORTED, Norm.BUFFERED),
         ({"window_segments": 255}, ErrorCode.NOT_SUPPORTED, 255),
@@ -294,6 +296,26 @@ def test_marker_is_high_for_each_block_and_for_the_end(
     run_clip(device, 5, pcm)
     assert isinstance(device.ask(Audio(5, 0, pcm[:10].tobytes())), Credit)  # repeated: no work
     assert marker.read_text() == "10" * (len(blocks(5, pcm)) + 1)
+
+
+LAYER_TICKS = ("front_end", "attention", *(f"l{i}" for i in range(1, 8)), "pool", "lin", "sof")
+
+
+def test_profile_of_each_block(device: Any) -> None:
+    pcm = noise(0.6)
+    result, events = run_clip(device, 5, pcm, norm=Norm.LIVE, window_segments=1, options=1)
+    assert result.status == 0
+    ticks = [event for event in events if isinstance(event, BlockTicks)]
+    assert [(t.session, t.block) for t in ticks] == [(5, i) for i in range(len(blocks(5, pcm)))]
+    for block in ticks:
+        layers = sum(getattr(block, name) for name in LAYER_TICKS)
+        assert 0 < layers < block.library
+        assert block.library + block.answer + block.asleep < block.elapsed
+        assert block.readings > 0
+    counters = device.ask(Counters())
+    assert sum(t.library for t in ticks) <= counters.ticks_total  # which has the clip's end, too
+    # Not for the session after it.
+    assert run_clip(device, 6, pcm)[1] == []
 
 
 # --- Rows and windows ----------------------------------------------------------------------------

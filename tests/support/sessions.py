@@ -36,7 +36,7 @@ def start(session: int, pcm: np.ndarray, **changes: Any) -> Start:
         "norm": Norm.GIVEN,
         "source": Source.LINK,
         "window_segments": 0,
-        "reserved": 0,
+        "options": 0,
         "tap_mask": 0,
         "samples": len(pcm),
         "sum": int(wide.sum()),

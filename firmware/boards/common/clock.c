@@ -11,8 +11,6 @@ static volatile uint64_t reloads;  /* the same, never wrapping */
 static volatile uint32_t high;     /* bits 32.. of the cycle count */
 static volatile uint32_t low_seen; /* the cycle counter when last looked at */
 
-void SysTick_Handler(void);
-
 /* DWT->CYCCNT with its wraps counted; it wraps in 25 s at 168 MHz, SysTick looks each ms. */
 static uint64_t cycles(void) {
     uint32_t now = DWT_CYCCNT;
@@ -45,11 +43,10 @@ static uint64_t systick_steps(void) {
     return periods * period + (period - left);
 }
 
-void SysTick_Handler(void) {
+void clock_tick(void) {
     ms = ms + 1u;
-    if (use_systick) {
-        reloads = reloads + 1u;
-    } else {
+    reloads = reloads + 1u;
+    if (!use_systick) {
         (void)cycles();
     }
 }
@@ -64,6 +61,22 @@ void clock_start(uint32_t clock_hz, bool emulated) {
     SYST_RVR = period - 1u;
     SYST_CVR = 0;
     SYST_CSR = SYST_CSR_ENABLE | SYST_CSR_TICKINT | SYST_CSR_CLKSOURCE;
+}
+
+bool clock_counts_instructions(void) { return use_systick; }
+
+uint32_t clock_stamp(void) { return systick_left(); }
+
+uint32_t clock_since(uint32_t stamp) {
+    const uint32_t now = systick_left();
+    return stamp >= now ? stamp - now : stamp + period - now;
+}
+
+uint64_t board_uptime(void) {
+    const uint32_t mask = cortexm_mask();
+    const uint64_t steps = systick_steps();
+    cortexm_unmask(mask);
+    return steps;
 }
 
 uint64_t board_ticks(void) {

@@ -8,8 +8,8 @@
 #include "board.h"
 #include "cortexm.h"
 #include "fault.h"
+#include "load.h"
 #include "memory.h"
-#include "port.h"
 #include "port_config.h"
 
 /* What the stack holds before its first use; board_stack_high_water() looks for its end. */
@@ -19,7 +19,6 @@ typedef void (*vector_t)(void);
 
 int main(void);
 void Reset_Handler(void);
-void SysTick_Handler(void);
 void startup(void) __attribute__((noreturn));
 
 /* Entry 0 is the first stack pointer, 1 .. 15 are the core's exceptions (DDI 0403, B1.5.2). The
@@ -34,7 +33,7 @@ __attribute__((section(".vectors"), used)) const vector_t vectors[16 + PORT_IRQ_
     [14] = fault_entry,
     [15] = SysTick_Handler,
     [16 ... 16 + PORT_IRQ_COUNT - 1] = fault_entry,
-    [16 + PORT_UART_IRQ] = port_uart_irq,
+    [16 + PORT_UART_IRQ] = UART_Handler,
 };
 #pragma GCC diagnostic pop
 

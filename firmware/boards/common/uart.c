@@ -5,6 +5,7 @@
 
 #include "board.h"
 #include "cortexm.h"
+#include "load.h"
 #include "port.h"
 
 /* 44 ms at 921600 baud: longer than the slowest step between two reads, and more than the audio
@@ -52,7 +53,7 @@ static void wait_for_bytes(size_t size) {
         /* Masked, an interrupt that comes between the test and WFI still ends WFI. */
         uint32_t mask = cortexm_mask();
         if (waiting() < enough) {
-            cortexm_wait_for_interrupt();
+            load_sleep();
         }
         cortexm_unmask(mask);
     }

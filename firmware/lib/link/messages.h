@@ -41,6 +41,7 @@ enum link_type {
     LINK_ROW = 0xC1,
     LINK_FAULT = 0xC2,
     LINK_BOOT = 0xC3,
+    LINK_BLOCK_TICKS = 0xC4,
     LINK_ERROR = 0xFF,
 };
 
@@ -62,6 +63,12 @@ enum link_source {
     LINK_SOURCE_LINK = 0,
     /** the board's microphone */
     LINK_SOURCE_MICROPHONE = 1,
+};
+
+/** Bits of `options` in START. */
+enum link_option {
+    /** send a BLOCK_TICKS for every block */
+    LINK_OPTION_PROFILE = 1,
 };
 
 /** Bits of `flags` in HELLO_REPLY. */
@@ -179,7 +186,7 @@ typedef struct __attribute__((packed)) {
     uint8_t norm;            /**< a `Norm` */
     uint8_t source;          /**< a `Source` */
     uint8_t window_segments; /**< half-second segments in a WINDOW event, 0: no events */
-    uint8_t reserved;        /**< 0 */
+    uint8_t options;         /**< bits of `Option` */
     uint32_t tap_mask;       /**< bit n asks for the rows of layer n */
     uint64_t samples;        /**< length of the clip, 0: not known (norm LIVE) [samples] */
     int64_t sum;             /**< sum of the samples (norm GIVEN) [1/32768] */
@@ -282,8 +289,9 @@ typedef struct __attribute__((packed)) {
     uint64_t ticks_network;    /**< in the network [ticks] */
     uint64_t ticks_pool;       /**< in the attention pool and the head [ticks] */
     uint64_t ticks_total;      /**< in the library altogether [ticks] */
+    uint64_t uptime;           /**< since the device started, sleep included [ticks] */
 } link_counters_reply_t;
-typedef char link_counters_reply_size_check[(sizeof(link_counters_reply_t) == 88u) ? 1 : -1];
+typedef char link_counters_reply_size_check[(sizeof(link_counters_reply_t) == 96u) ? 1 : -1];
 
 /** WINDOW, event. */
 typedef struct __attribute__((packed)) {
@@ -325,6 +333,33 @@ typedef struct __attribute__((packed)) {
     uint8_t reset_cause; /**< a `ResetCause` */
 } link_boot_t;
 typedef char link_boot_size_check[(sizeof(link_boot_t) == 5u) ? 1 : -1];
+
+/** BLOCK_TICKS, event. */
+typedef struct __attribute__((packed)) {
+    uint32_t session;         /**< the session */
+    uint32_t block;           /**< number of the block, from 0 */
+    uint32_t front_end;       /**< log-mel of the samples [ticks] */
+    uint32_t attention;       /**< attention pool [ticks] */
+    uint32_t l1;              /**< first convolution, and quantising its input [ticks] */
+    uint32_t l2;              /**< second convolution [ticks] */
+    uint32_t l3;              /**< third convolution [ticks] */
+    uint32_t l4;              /**< fourth convolution [ticks] */
+    uint32_t l5;              /**< fifth convolution [ticks] */
+    uint32_t l6;              /**< sixth convolution [ticks] */
+    uint32_t l7;              /**< seventh convolution [ticks] */
+    uint32_t pool;            /**< max pool [ticks] */
+    uint32_t lin;             /**< linear layer `lin` [ticks] */
+    uint32_t sof;             /**< linear layer `sof` [ticks] */
+    uint32_t library;         /**< the library altogether [ticks] */
+    uint32_t answer;          /**< level of the sound, and the window's answer [ticks] */
+    uint32_t interrupts;      /**< interrupts since the block before [ticks] */
+    uint32_t interrupt_count; /**< how many [interrupts] */
+    uint32_t asleep;          /**< asleep since the block before [ticks] */
+    uint32_t elapsed;         /**< all that passed since the block before [ticks] */
+    uint32_t readings;        /**< how often the library read the clock [readings] */
+    uint32_t reading;         /**< what one reading takes [ticks] */
+} link_block_ticks_t;
+typedef char link_block_ticks_size_check[(sizeof(link_block_ticks_t) == 88u) ? 1 : -1];
 
 /** ERROR, reply. */
 typedef struct __attribute__((packed)) {

@@ -181,13 +181,15 @@ class Device:
         window_segments: int = 0,
         taps: Iterable[Layer] = (),
         passing: Iterable[Layer] = (),
+        profile: bool = False,
     ) -> Session:
         """Begins a session.
 
         `stats`: number of samples, their sum and the sum of their squares, for norm GIVEN;
         `window_segments`: length of the sliding window in half seconds, 0 for no windows;
         `taps`: layers whose rows the device shall send; `passing`: likewise, for those who watch
-        the transport: the session keeps none of them, however long it lasts.
+        the transport: the session keeps none of them, however long it lasts; `profile`: a
+        BLOCK_TICKS for every block.
         """
         if self.facts is None:
             self.hello()
@@ -195,7 +197,8 @@ class Device:
         number = secrets.randbelow(2**32 - 1) + 1
         mask = sum(1 << layer for layer in layers | frozenset(passing))
         self._abandon()
-        request = messages.Start(number, norm, source, window_segments, 0, mask, *stats)
+        options = messages.Option.PROFILE if profile else 0
+        request = messages.Start(number, norm, source, window_segments, options, mask, *stats)
         reply = self._request(request, messages.StartReply, self.timing.patience_s)
         slow = norm is Norm.BUFFERED
         self._session = Session(self, number, reply.next_block, reply.audio_window, layers, slow)
@@ -372,6 +375,8 @@ class Device:
             session.on_row(message)
         elif isinstance(message, messages.Window):
             session.windows.append(message)
+        elif isinstance(message, messages.BlockTicks):
+            session.profile.append(message)
         elif isinstance(message, messages.Error) and (
             message.request_type == messages.Audio.code and session.sent_under(frame.seq)
         ):

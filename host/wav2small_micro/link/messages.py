@@ -143,6 +143,12 @@ class Source(DocumentedEnum):
     MICROPHONE = 1, "the board's microphone"
 
 
+class Option(DocumentedEnum):
+    """Bits of `options` in START."""
+
+    PROFILE = 1, "send a BLOCK_TICKS for every block"
+
+
 class Flag(DocumentedEnum):
     """Bits of `flags` in HELLO_REPLY."""
 
@@ -303,7 +309,7 @@ class Start(Message, code=0x02, direction=Direction.REQUEST, reply="START_REPLY"
     norm: Annotated[U8, Doc("a `Norm`")]
     source: Annotated[U8, Doc("a `Source`")]
     window_segments: Annotated[U8, Doc("half-second segments in a WINDOW event, 0: no events")]
-    reserved: Annotated[U8, Doc("0")]
+    options: Annotated[U8, Doc("bits of `Option`")]
     tap_mask: Annotated[U32, Doc("bit n asks for the rows of layer n")]
     samples: Annotated[U64, Doc("length of the clip, 0: not known (norm LIVE)", "samples")]
     sum: Annotated[I64, Doc("sum of the samples (norm GIVEN)", "1/32768")]
@@ -386,6 +392,7 @@ class CountersReply(Message, code=0x85, direction=Direction.REPLY):
     ticks_network: Annotated[U64, Doc("in the network", "ticks")]
     ticks_pool: Annotated[U64, Doc("in the attention pool and the head", "ticks")]
     ticks_total: Annotated[U64, Doc("in the library altogether", "ticks")]
+    uptime: Annotated[U64, Doc("since the device started, sleep included", "ticks")]
 
 
 @dataclass(frozen=True)
@@ -471,6 +478,37 @@ class Boot(Message, code=0xC3, direction=Direction.EVENT):
 
 
 @dataclass(frozen=True)
+class BlockTicks(Message, code=0xC4, direction=Direction.EVENT):
+    """Where the time of one block went, after each when START asked for it. Interrupts are in no
+    other figure than theirs, and what it took to send rows, windows and this is in none but
+    `elapsed`. The layers and `front_end` are parts of `library`; what is left of it is the way
+    between them, and reading the clock there."""
+
+    session: Annotated[U32, Doc("the session")]
+    block: Annotated[U32, Doc("number of the block, from 0")]
+    front_end: Annotated[U32, Doc("log-mel of the samples", "ticks")]
+    attention: Annotated[U32, Doc("attention pool", "ticks")]
+    l1: Annotated[U32, Doc("first convolution, and quantising its input", "ticks")]
+    l2: Annotated[U32, Doc("second convolution", "ticks")]
+    l3: Annotated[U32, Doc("third convolution", "ticks")]
+    l4: Annotated[U32, Doc("fourth convolution", "ticks")]
+    l5: Annotated[U32, Doc("fifth convolution", "ticks")]
+    l6: Annotated[U32, Doc("sixth convolution", "ticks")]
+    l7: Annotated[U32, Doc("seventh convolution", "ticks")]
+    pool: Annotated[U32, Doc("max pool", "ticks")]
+    lin: Annotated[U32, Doc("linear layer `lin`", "ticks")]
+    sof: Annotated[U32, Doc("linear layer `sof`", "ticks")]
+    library: Annotated[U32, Doc("the library altogether", "ticks")]
+    answer: Annotated[U32, Doc("level of the sound, and the window's answer", "ticks")]
+    interrupts: Annotated[U32, Doc("interrupts since the block before", "ticks")]
+    interrupt_count: Annotated[U32, Doc("how many", "interrupts")]
+    asleep: Annotated[U32, Doc("asleep since the block before", "ticks")]
+    elapsed: Annotated[U32, Doc("all that passed since the block before", "ticks")]
+    readings: Annotated[U32, Doc("how often the library read the clock", "readings")]
+    reading: Annotated[U32, Doc("what one reading takes", "ticks")]
+
+
+@dataclass(frozen=True)
 class Error(Message, code=0xFF, direction=Direction.REPLY):
     """The request is refused. Carries the sequence number of the request."""
 
@@ -486,6 +524,7 @@ MESSAGES: tuple[type[Message], ...] = tuple(
 ENUMS: tuple[type[DocumentedEnum], ...] = (
     Norm,
     Source,
+    Option,
     Flag,
     ResetCause,
     FaultKind,

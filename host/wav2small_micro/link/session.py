@@ -50,6 +50,7 @@ class Session:
     ) -> None:
         self.number = number
         self.windows: deque[messages.Window] = deque()
+        self.profile: deque[messages.BlockTicks] = deque()
         self._device = device
         self._slow = slow  # its answer is computed when the audio has ended
         self._sender = AudioSender(next_block, window)

@@ -87,10 +87,11 @@ _EVENT_FUNCTIONS = {
 }
 _SCOPE_FUNCTIONS = {
     Scope.CLOCK: ("board_ticks", "read_clock"),
-    Scope.MILLISECOND: ("SysTick_Handler",),
-    Scope.INTERRUPT: ("uart_received", "uart_error"),
+    Scope.MILLISECOND: ("SysTick_Handler", "clock_tick"),
+    Scope.INTERRUPT: ("port_uart_irq", "uart_received", "uart_error"),
+    Scope.WAIT: ("load_sleep",),
 }
-_WAITING = "wait_for_byte"
+_WAITING = "wait_for_bytes"
 _TICKS = ("app", "session", "engine", "ticks")
 _FLOW_SOURCE = "wav2small/wav2small.c"
 

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "load.h"
+
+#include "board.h"
+#include "clock.h"
+#include "cortexm.h"
+#include "port.h"
+
+/* What lies outside the two stamps below. Entry and return of an exception: 12 cycles each
+ * (Cortex-M4 TRM, "Exception handling"; the return is taken to be as long). The handler around
+ * them: about 50 by the cycle model. The emulator takes no instruction for the first, and some 25
+ * for the second: a few ticks, that stay with what was interrupted. */
+#define UNSEEN_CYCLES (24u + 50u)
+
+static volatile bool is_measured; /* changes outside interrupts only */
+static volatile board_load_t load;
+
+static void run_measured(void (*handle)(void)) {
+    const uint32_t begin = clock_stamp();
+    handle();
+    load.interrupts =
+        load.interrupts + clock_since(begin) + (clock_counts_instructions() ? 0u : UNSEEN_CYCLES);
+    load.count = load.count + 1u;
+}
+
+void SysTick_Handler(void) {
+    if (is_measured) {
+        run_measured(clock_tick);
+    } else {
+        clock_tick();
+    }
+}
+
+void UART_Handler(void) {
+    if (is_measured) {
+        run_measured(port_uart_irq);
+    } else {
+        port_uart_irq();
+    }
+}
+
+/* SysTick ends it after a millisecond at the latest: no sleep is longer than clock_since() knows.
+ */
+void load_sleep(void) {
+    if (!is_measured) {
+        cortexm_wait_for_interrupt();
+        return;
+    }
+    const uint32_t begin = clock_stamp();
+    cortexm_wait_for_interrupt();
+    load.asleep = load.asleep + clock_since(begin);
+}
+
+void board_measure(bool on) {
+    const uint32_t mask = cortexm_mask();
+    load.interrupts = 0;
+    load.asleep = 0;
+    load.count = 0;
+    is_measured = on;
+    cortexm_unmask(mask);
+}
+
+board_load_t board_load(void) {
+    const uint32_t mask = cortexm_mask();
+    const board_load_t now = {
+        .interrupts = load.interrupts, .asleep = load.asleep, .count = load.count};
+    cortexm_unmask(mask);
+    return now;
+}
+
+uint64_t board_work_ticks(void) {
+    const uint32_t mask = cortexm_mask();
+    const uint64_t ticks = board_ticks() - load.interrupts;
+    cortexm_unmask(mask);
+    return ticks;
+}
