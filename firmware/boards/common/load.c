@@ -8,18 +8,18 @@
 
 /* What lies outside the two stamps below. Entry and return of an exception: 12 cycles each
  * (Cortex-M4 TRM, "Exception handling"; the return is taken to be as long). The handler around
- * them: about 50 by the cycle model. The emulator takes no instruction for the first, and some 25
- * for the second: a few ticks, that stay with what was interrupted. */
+ * them: about 50 by the cycle model, 25 instructions. The emulator enters and returns in none. */
 #define UNSEEN_CYCLES (24u + 50u)
+#define UNSEEN_INSTRUCTIONS 25u /* of a nanosecond each */
 
+static uint32_t unseen;           /* in ticks */
 static volatile bool is_measured; /* changes outside interrupts only */
 static volatile board_load_t load;
 
 static void run_measured(void (*handle)(void)) {
     const uint32_t begin = clock_stamp();
     handle();
-    load.interrupts =
-        load.interrupts + clock_since(begin) + (clock_counts_instructions() ? 0u : UNSEEN_CYCLES);
+    load.interrupts = load.interrupts + clock_since(begin) + unseen;
     load.count = load.count + 1u;
 }
 
@@ -39,8 +39,7 @@ void UART_Handler(void) {
     }
 }
 
-/* SysTick ends it after a millisecond at the latest: no sleep is longer than clock_since() knows.
- */
+/* SysTick ends a sleep after a millisecond, the most that clock_since() knows. */
 void load_sleep(void) {
     if (!is_measured) {
         cortexm_wait_for_interrupt();
@@ -51,7 +50,15 @@ void load_sleep(void) {
     load.asleep = load.asleep + clock_since(begin);
 }
 
+static uint32_t unseen_ticks(void) {
+    const uint64_t hz = board_facts()->tick_hz;
+    return clock_counts_instructions()
+               ? (uint32_t)((UNSEEN_INSTRUCTIONS * hz + 500000000u) / 1000000000u)
+               : UNSEEN_CYCLES;
+}
+
 void board_measure(bool on) {
+    unseen = unseen_ticks();
     const uint32_t mask = cortexm_mask();
     load.interrupts = 0;
     load.asleep = 0;
