@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``w2s generate``, ``convert`` and ``train``."""
+"""``w2s generate``, ``convert`` and ``distill``."""
 
 import filecmp
 import shutil
 from pathlib import Path
 
 import pytest
+from support import taught
 from support.command import W2s
 
 from wav2small_micro import paths
@@ -32,18 +33,21 @@ def test_the_tflite_as_an_array(w2s: W2s, tmp_path: Path) -> None:
     assert f"w2s_tflite[{len(content)}] __attribute__((aligned(16)))" in source
 
 
-def test_train_needs_the_research_data(w2s: W2s, tmp_path: Path) -> None:
+def test_distill_says_what_is_missing(w2s: W2s, tmp_path: Path) -> None:
     pytest.importorskip("keras", reason="training is not installed: pip install -e '.[train]'")
-    ran = w2s("train", tmp_path / "mine", "--steps", "50", W2S_DATA=str(tmp_path))
-    assert ran.code == 1
-    assert "Traceback" not in ran.stderr
-    assert "W2S_DATA" in ran.stderr
-
-
-def test_train_refuses_an_unknown_architecture(w2s: W2s, tmp_path: Path) -> None:
-    ran = w2s("train", tmp_path / "mine", "--architecture", "9k")
-    assert ran.code == 1
-    assert "72k or 17k" in ran.stderr
+    clips, labels = taught.corpus(tmp_path / "data", clips=1)
+    (tmp_path / "m.csv").write_text("path,speaker\na.wav,anna\n")
+    for arguments, message in (
+        (("--labels", labels), "W2S_DATA"),
+        (("--labels", tmp_path / "none.csv", "--manifest", clips), "w2s label makes them"),
+        (("--labels", labels, "--manifest", clips, "--student", "9k"), "wav2small-72k"),
+        (("--labels", labels, "--manifest", clips, "--steps", "70"), "multiple of 50"),
+        (("--labels", labels, "--manifest", tmp_path / "m.csv"), "no column 'split'"),
+    ):
+        ran = w2s("distill", tmp_path / "mine", *arguments, W2S_DATA=str(tmp_path))
+        assert ran.code == 1, ran
+        assert message in ran.stderr
+        assert "Traceback" not in ran.stderr
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from wav2small_micro.cli import (
     bench,
     data,
     demo,
+    distill,
     energy,
     firmware,
     hil,
@@ -57,7 +58,7 @@ app.command(rich_help_panel="Firmware")(bench.bench)
 app.command(rich_help_panel="Firmware")(hil.hil)
 app.command(rich_help_panel="Firmware")(energy.energy)
 app.add_typer(data.data, name="data", rich_help_panel="Models")
-app.command(rich_help_panel="Models")(models.train)
+app.command(rich_help_panel="Models")(distill.distill)
 app.command(rich_help_panel="Models")(models.convert)
 app.command(rich_help_panel="Models")(models.evaluate)
 app.command(rich_help_panel="Models")(models.generate)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``w2s train``, ``convert``, ``evaluate``, ``generate``: from speech to the firmware's C."""
+"""``w2s convert``, ``evaluate``, ``generate``: from weights to the firmware's C."""
 
 import importlib
 import os
@@ -23,26 +23,6 @@ from wav2small_micro.cli.console import (
 from wav2small_micro.errors import W2sError
 
 
-def train(
-    name: Annotated[str, typer.Argument(help="Model folder to make or take up again.")],
-    architecture: Annotated[str, typer.Option(help="72k (the paper) or 17k (the hub).")] = "72k",
-    steps: Annotated[int, typer.Option(help="Batches, a multiple of 50.")] = 600,
-    seed: Annotated[int, typer.Option(help="Seed of the initial weights and the crops.")] = 1,
-    json: JsonOption = False,
-) -> None:
-    """Train a student on the research data. A run that was stopped goes on where it was."""
-    if architecture not in ("72k", "17k"):
-        raise W2sError(f"no architecture {architecture!r}", "72k or 17k")
-    training = _needs_tensorflow("training")
-    recipe = training.Recipe(steps=steps, seed=seed)
-    folder = Path(name) if "/" in name else paths.models_dir() / name
-    facts = training.train(folder, architecture, recipe, verbose=0 if json else 2)
-    if json:
-        print_json(facts)
-    else:
-        out.print(table(str(folder), ["", "value"], flat_rows(facts["agreement"])))
-
-
 def convert(model: ModelOption = DEFAULT_MODEL, json: JsonOption = False) -> None:
     """Write float.tflite, int8.tflite, the golden vectors and the C of a model, and check them.
 
@@ -52,7 +32,7 @@ def convert(model: ModelOption = DEFAULT_MODEL, json: JsonOption = False) -> Non
     from wav2small_micro import plan as plans
 
     folder = paths.model_dir(model)
-    found = _needs_tensorflow("conversion").convert(folder)
+    found = needs_training("conversion").convert(folder)
     codegen.generate(plans.read(folder / "int8.tflite"), folder / "c")
     if json:
         print_json({"model": str(folder)} | found)
@@ -120,7 +100,7 @@ def generate(
         out.print(f"{escape(str(path))}  from {plan.sha256[:16]}", highlight=False, soft_wrap=True)
 
 
-def _needs_tensorflow(module: str) -> ModuleType:
+def needs_training(module: str) -> ModuleType:
     """A module of the package that only the extra `train` can import."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only, not its view of this CPU
     try:

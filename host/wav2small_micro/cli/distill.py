@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``w2s distill``: from a teacher's labels to a student's weights."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wav2small_micro import paths
+from wav2small_micro.cli.console import JsonOption, err, flat_rows, out, print_json, table
+from wav2small_micro.cli.models import needs_training
+from wav2small_micro.errors import W2sError
+
+
+def distill(
+    name: Annotated[str, typer.Argument(help="Model folder to make or to go on with.")],
+    labels: Annotated[
+        list[Path], typer.Option("--labels", "-l", help="The teacher's labels; may be repeated.")
+    ],
+    manifest: Annotated[
+        Path | None, typer.Option("--manifest", help="The clips; the research data's without.")
+    ] = None,
+    student: Annotated[
+        str, typer.Option("--student", "-s", help="wav2small-72k, wav2small-17k or a MobileNet.")
+    ] = "wav2small-72k",
+    steps: Annotated[int, typer.Option(help="Batches, a multiple of --check.")] = 1200,
+    check: Annotated[int, typer.Option(help="Batches between comparisons on dev speakers.")] = 50,
+    patience: Annotated[int, typer.Option(help="Comparisons without a better one to stop.")] = 12,
+    batch_seconds: Annotated[float, typer.Option(help="Audio in a batch, seconds.")] = 48.0,
+    learning_rate: Annotated[float, typer.Option(help="Highest rate of AdamW.")] = 3e-3,
+    live: Annotated[float, typer.Option(help="Share of crops under live normalisation.")] = 0.5,
+    seed: Annotated[int, typer.Option(help="Seed of weights, crops and disturbances.")] = 1,
+    workers: Annotated[int, typer.Option(help="Processes that make batches; 0: none.")] = 0,
+    threads: Annotated[int, typer.Option(help="Threads of each operation; 0: all cores.")] = 0,
+    events: Annotated[
+        Path | None, typer.Option(help="Folder for TensorBoard (extra tensorboard).")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Distil a teacher into a student that answers disturbed speech as the teacher answers clean.
+
+    Reads the teacher's labels only, never people's. A run that was stopped goes on where it was.
+    KERAS_BACKEND chooses tensorflow, torch or jax.
+    """
+    _limit_threads(threads)
+    trainer = needs_training("distillation.trainer")
+    from wav2small_micro.data import manifest as manifests
+    from wav2small_micro.distillation import targets
+    from wav2small_micro.distillation.recipe import Recipe
+
+    recipe = replace(
+        Recipe(steps=check, check=check),
+        steps=steps,
+        patience=patience,
+        batch_s=batch_seconds,
+        learning_rate=learning_rate,
+        live=live,
+        seed=seed,
+    )
+    clips = manifests.read(manifest) if manifest else manifests.research()
+    folder = Path(name) if "/" in name else paths.models_dir() / name
+    facts = trainer.distill(
+        folder,
+        student,
+        clips,
+        targets.read(labels),
+        recipe,
+        workers=workers,
+        report=_progress(recipe.steps),
+        events=events,
+    )
+    if json:
+        print_json(facts)
+    else:
+        found = {"best step": facts["training"]["best_step"]} | facts["dev_ccc_with_teacher"]
+        out.print(table(f"{folder}: CCC with its teacher", ["", "value"], flat_rows(found)))
+
+
+def _progress(steps: int) -> Callable[[dict[str, float]], None]:
+    """A line on stderr for each comparison."""
+
+    def report(line: dict[str, float]) -> None:
+        minutes = line["eta_s"] / 60
+        err.print(
+            f"step {line['step']:.0f}/{steps}  loss {line['loss']:.3f}  "
+            f"dev CCC with the teacher {line['dev_ccc']:.3f}, best {line['best']:.3f}  "
+            f"{minutes:.0f} min left",
+            highlight=False,
+        )
+
+    return report
+
+
+def _limit_threads(threads: int) -> None:
+    """Before a backend is loaded, which reads these once."""
+    if threads < 0:
+        raise W2sError(f"{threads} threads", "0 for all cores, or how many")
+    if threads:
+        for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+            os.environ[name] = str(threads)

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Batches of disturbed crops: log-mel from the firmware's own front end, targets from the teacher.
+
+A batch depends on nothing but the seed and its number: a run that was taken up again sees what an
+unbroken one would, and so does a run with more processes.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wav2small_micro import native
+from wav2small_micro.audio import RATE
+from wav2small_micro.distillation import augment
+from wav2small_micro.distillation.recipe import LENGTHS, Recipe
+from wav2small_micro.distillation.targets import Taught
+
+Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Log-mel dB (B, T, 26) and A/D/V (B, 3)."""
+
+_AHEAD = 4
+"""Batches that each process may be ahead of training."""
+
+
+def make(clips: Sequence[Taught], recipe: Recipe, number: int) -> Batch:
+    """Batch ``number`` of a run."""
+    rng = np.random.default_rng([recipe.seed, number])
+    seconds = float(rng.choice(recipe.lengths, p=recipe.shares))
+    voices = [clip.pcm for clip in clips]
+    rows, targets = [], []
+    for i in _draw(clips, recipe.crops_of(seconds), rng):
+        crop = augment.disturb(clips[i].pcm, int(seconds * RATE), voices, recipe.augmentation, rng)
+        norm = "live" if rng.random() < recipe.live else "utterance"
+        rows.append(native.logmel(crop, norm))
+        targets.append(clips[i].adv)
+    return np.stack(rows), np.stack(targets)
+
+
+def _draw(clips: Sequence[Taught], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Numbers of clips, every corpus being as likely, however many clips it has."""
+    corpora: dict[str, list[int]] = {}
+    for i, clip in enumerate(clips):
+        corpora.setdefault(clip.row.corpus, []).append(i)
+    numbers = [corpora[corpus] for corpus in sorted(corpora)]
+    return np.array(
+        [rng.choice(numbers[corpus]) for corpus in rng.integers(len(numbers), size=count)]
+    )
+
+
+def dev(clips: Sequence[Taught], norm: str, count: int, seed: int = 0) -> list[Batch]:
+    """``count`` clips, or all, undisturbed, cut in their middle to the longest of the lengths that
+    they have: one batch a length."""
+    chosen = np.random.default_rng(seed).permutation(len(clips))[:count]
+    by_length: dict[float, list[Taught]] = {}
+    for i in sorted(chosen):
+        fitting = [length for length in LENGTHS if length * RATE <= len(clips[i].pcm)]
+        by_length.setdefault(max(fitting, default=LENGTHS[0]), []).append(clips[i])
+    return [
+        (
+            np.stack([native.logmel(_middle(clip.pcm, int(length * RATE)), norm) for clip in some]),
+            np.stack([clip.adv for clip in some]),
+        )
+        for length, some in sorted(by_length.items())
+    ]
+
+
+def _middle(pcm: NDArray[np.int16], samples: int) -> NDArray[np.int16]:
+    start = max(0, len(pcm) - samples) // 2
+    return np.resize(pcm[start : start + samples], samples)
+
+
+_held: tuple[Sequence[Taught], Recipe]  # of a worker process
+
+
+def _hold(clips: Sequence[Taught], recipe: Recipe) -> None:
+    global _held
+    _held = clips, recipe
+
+
+def _make_held(number: int) -> Batch:
+    return make(*_held, number)
+
+
+@contextmanager
+def stream(
+    clips: Sequence[Taught], recipe: Recipe, start: int, workers: int
+) -> Iterator[Iterator[Batch]]:
+    """The batches from number ``start`` to the last, in order; made by ``workers`` processes ahead
+    of time, or here where that is 0."""
+    numbers = range(start, recipe.steps)
+    if not workers:
+        yield (make(clips, recipe, number) for number in numbers)
+        return
+    # Not fork: a training library has threads by now.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _hold, (clips, recipe)) as pool:
+        waiting: list[Future[Batch]] = []
+        try:
+            yield _ahead(pool, numbers, waiting, workers * _AHEAD)
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _ahead(
+    pool: ProcessPoolExecutor, numbers: range, waiting: list[Future[Batch]], most: int
+) -> Iterator[Batch]:
+    rest = iter(numbers)
+    for number in rest:
+        waiting.append(pool.submit(_make_held, number))
+        if len(waiting) >= most:
+            yield waiting.pop(0).result()
+    while waiting:
+        yield waiting.pop(0).result()

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What decides a run of distillation, in one value that is kept with the weights."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wav2small_micro.distillation.augment import Augmentation
+from wav2small_micro.errors import W2sError
+
+LENGTHS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.5, 7.0, 10.0)
+"""Lengths of crops, seconds. Few, since a compiler of graphs makes one for each."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """``batch_s`` is the audio in a batch, seconds, shared by crops of one length: as many as fit,
+    but within ``crops``. ``live`` is the share of crops normalised by the live rule instead of over
+    themselves. Every ``check`` steps the student is compared with its teacher on dev speakers;
+    after ``patience`` comparisons without a better one the run ends."""
+
+    steps: int = 1200
+    batch_s: float = 48.0
+    crops: tuple[int, int] = (12, 48)
+    seconds: tuple[float, float] = (0.5, 10.0)
+    live: float = 0.5
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-3
+    check: int = 50
+    dev_clips: int = 200
+    patience: int = 12
+    seed: int = 1
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.steps % self.check:
+            raise W2sError(
+                f"{self.steps} steps are not whole checks", f"give a multiple of {self.check}"
+            )
+
+    @property
+    def lengths(self) -> tuple[float, ...]:
+        """The lengths within ``seconds``."""
+        return tuple(length for length in LENGTHS if self.seconds[0] <= length <= self.seconds[1])
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """How often each of them: with the root of its inverse, as long crops are dear and say what
+        short ones do."""
+        weights = np.array(self.lengths) ** -0.5
+        return weights / weights.sum()
+
+    def crops_of(self, seconds: float) -> int:
+        """Crops in a batch when each is so long.
+
+        >>> Recipe().crops_of(2.0), Recipe().crops_of(10.0)
+        (24, 12)
+        """
+        fewest, most = self.crops
+        return min(most, max(fewest, int(self.batch_s / seconds)))
+
+    def facts(self) -> dict[str, Any]:
+        """Everything as plain values, for ``model.json``."""
+        return asdict(self)

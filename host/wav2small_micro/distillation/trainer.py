@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Distillation: a student learns to answer disturbed speech as its teacher answers the clean clip.
+
+No label by people is read here. The weights that are kept are those that agree best with the
+teacher on dev speakers.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from wav2small_micro import metrics, reference
+from wav2small_micro.data.labels import Label
+from wav2small_micro.data.manifest import Manifest
+from wav2small_micro.distillation import batches, checkpoint, students, targets, tensorboard
+from wav2small_micro.distillation.checkpoint import State
+from wav2small_micro.distillation.loss import ccc_loss
+from wav2small_micro.distillation.recipe import Recipe
+from wav2small_micro.distillation.targets import Taught
+from wav2small_micro.errors import W2sError
+
+Checks = dict[str, list[batches.Batch]]
+"""What the student is compared on, by normalisation."""
+
+Report = Callable[[dict[str, float]], None]
+"""Told of every comparison: the line of the log, and ``eta_s``."""
+
+UNFINISHED = "distilling.npz"
+
+
+def distill(
+    folder: Path,
+    name: str,
+    manifest: Manifest,
+    labels: Sequence[Label],
+    recipe: Recipe,
+    *,
+    workers: int = 0,
+    report: Report = lambda line: None,
+    events: Path | None = None,
+) -> dict[str, Any]:
+    """Train the student ``name`` into a model folder: ``student.weights.h5``, ``training.csv`` and
+    ``model.json``, whose facts are returned.
+
+    A run that was stopped goes on where its last comparison was, to the same weights. ``workers``
+    processes make batches; ``events`` is a folder for TensorBoard. Raises :class:`W2sError` for an
+    unknown student, clips without labels, and a folder with another unfinished run.
+    """
+    train, dev = (targets.join(manifest, labels, split) for split in ("train", "dev"))
+    keras.utils.set_random_seed(recipe.seed)
+    model = students.build(name)
+    model.compile(optimizer(recipe), loss=ccc_loss, jit_compile=keras.backend.backend() == "jax")
+    model.optimizer.build(model.trainable_variables)
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / UNFINISHED
+    key = fingerprint(name, recipe, (*train, *dev))
+    state = checkpoint.read(unfinished, key, model)
+    checks: Checks = {norm: batches.dev(dev, norm, recipe.dev_clips) for norm in reference.NORMS}
+    with ExitStack() as stack:
+        coming = stack.enter_context(batches.stream(train, recipe, state.step, workers))
+        board = stack.enter_context(tensorboard.writer(events))
+        while state.step < recipe.steps and state.since_best < recipe.patience:
+            line = _round(model, recipe, coming, checks, state)
+            checkpoint.write(unfinished, state, model)
+            board(line, state.step)
+            rate = state.seconds / state.step
+            report(line | {"best": state.best, "eta_s": rate * (recipe.steps - state.step)})
+    model.set_weights(state.best_weights)
+    model.save_weights(folder / students.WEIGHTS)
+    _write_log(folder / "training.csv", state.log)
+    facts = _facts(folder.name, name, recipe, labels, train, dev, state, model, checks)
+    text = json.dumps(facts, indent=2) + "\n"
+    (folder / "model.json").write_text(text, encoding="utf-8")
+    unfinished.unlink()
+    return facts
+
+
+def optimizer(recipe: Recipe) -> Any:
+    """AdamW, its rate rising over a twentieth of the run and falling along a cosine."""
+    rate = keras.optimizers.schedules.CosineDecay(
+        recipe.learning_rate / 20,
+        recipe.steps,
+        warmup_target=recipe.learning_rate,
+        warmup_steps=recipe.steps // 20,
+    )
+    return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, clipnorm=1.0)
+
+
+def fingerprint(name: str, recipe: Recipe, clips: Sequence[Taught]) -> str:
+    """What a run is of, as a hash: student, recipe, clips and targets."""
+    found = hashlib.sha256(json.dumps([name, recipe.facts()], sort_keys=True).encode())
+    for clip in clips:
+        found.update(clip.row.path.encode() + clip.adv.tobytes())
+    return found.hexdigest()
+
+
+def agreement(model: Any, checks: Checks) -> dict[str, dict[str, float]]:
+    """CCC with the teacher, by normalisation and dimension."""
+    result = {}
+    for norm, some in checks.items():
+        found = np.concatenate([np.asarray(model.predict_on_batch(rows)) for rows, _ in some])
+        target = np.concatenate([adv for _, adv in some])
+        result[norm] = {
+            dimension: metrics.ccc(found[:, i], target[:, i])
+            for i, dimension in enumerate(metrics.DIMENSIONS)
+        }
+    return result
+
+
+def _round(
+    model: Any, recipe: Recipe, coming: Any, checks: Checks, state: State
+) -> dict[str, float]:
+    """The steps to the next comparison, and that; ``state`` and its log are brought up to date."""
+    start = time.monotonic()
+    losses = []
+    for _ in range(recipe.check):
+        losses.append(float(model.train_on_batch(*next(coming))))
+        if not np.isfinite(losses[-1]):
+            raise W2sError(
+                f"the loss is {losses[-1]} at step {state.step + len(losses)}",
+                "a smaller --learning-rate may help; are the labels sound? w2s data check",
+            )
+    state.step += recipe.check
+    found = agreement(model, checks)
+    line = {"step": float(state.step), "loss": float(np.mean(losses))}
+    line |= {f"{norm}_{d}": value for norm, by in found.items() for d, value in by.items()}
+    line["dev_ccc"] = float(np.mean([list(by.values()) for by in found.values()]))
+    better = line["dev_ccc"] > state.best
+    state.since_best = 0 if better else state.since_best + 1
+    if better or not state.best_weights:
+        state.best = line["dev_ccc"]
+        state.best_weights = checkpoint.values(model.weights)
+    state.seconds += time.monotonic() - start
+    state.log.append(line | {"seconds": round(state.seconds, 1)})
+    return line
+
+
+def _write_log(path: Path, log: Sequence[dict[str, float]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, log[0], lineterminator="\n")
+        writer.writeheader()
+        for line in log:
+            writer.writerow(
+                {k: f"{v:.0f}" if k == "step" else f"{v:.4f}".rstrip("0") for k, v in line.items()}
+            )
+
+
+def _facts(
+    folder: str,
+    name: str,
+    recipe: Recipe,
+    labels: Sequence[Label],
+    train: Sequence[Taught],
+    dev: Sequence[Taught],
+    state: State,
+    model: Any,
+    checks: Checks,
+) -> dict[str, Any]:
+    best = max(state.log, key=lambda line: line["dev_ccc"])
+    return {
+        "name": folder,
+        "architecture": students.ARCHITECTURES[name],
+        "normalisation": list(reference.NORMS),
+        "training": {
+            "student": name,
+            "teacher": {
+                "name": labels[0].teacher,
+                "revision": labels[0].revision,
+                "weights_sha256": sorted({label.weights_sha256 for label in labels}),
+            },
+            "recipe": recipe.facts(),
+            "steps_done": state.step,
+            "best_step": int(best["step"]),
+            "clips": len(train),
+            "corpora": sorted({clip.row.corpus for clip in train}),
+            "backend": keras.backend.backend(),
+        },
+        "dev_ccc_with_teacher": {
+            "clips": min(recipe.dev_clips, len(dev)),
+            **{
+                norm: {d: round(value, 4) for d, value in by.items()}
+                for norm, by in agreement(model, checks).items()
+            },
+        },
+    }
