@@ -225,5 +225,5 @@ def test_the_log_can_be_seen_in_tensorboard(tmp_path: Path) -> None:
         board({"step": 100, "loss": 0.25}, 100)
     with tensorboard.writer(None) as board:
         board({"loss": 0.5}, 50)
-    found = EventAccumulator(str(tmp_path)).Reload()
-    assert [(event.step, event.value) for event in found.Scalars("loss")] == [(50, 0.5), (100, 0.25)]
+    found = EventAccumulator(str(tmp_path)).Reload().Scalars("loss")
+    assert [(event.step, event.value) for event in found] == [(50, 0.5), (100, 0.25)]
