@@ -17,6 +17,7 @@ from wav2small_micro.cli import (
     infer,
     live,
     models,
+    soak,
     stream,
 )
 from wav2small_micro.cli.console import ErrorsWithHints
@@ -56,6 +57,7 @@ app.command(rich_help_panel="Firmware")(firmware.flash)
 app.command(rich_help_panel="Firmware")(firmware.size)
 app.command(rich_help_panel="Firmware")(bench.bench)
 app.command(rich_help_panel="Firmware")(hil.hil)
+app.command(rich_help_panel="Firmware")(soak.soak)
 app.command(rich_help_panel="Firmware")(energy.energy)
 app.add_typer(data.data, name="data", rich_help_panel="Models")
 app.command(rich_help_panel="Models")(distill.distill)

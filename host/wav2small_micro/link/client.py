@@ -200,8 +200,15 @@ class Device:
         options = messages.Option.PROFILE if profile else 0
         request = messages.Start(number, norm, source, window_segments, options, mask, *stats)
         reply = self._request(request, messages.StartReply, self.timing.patience_s)
-        slow = norm is Norm.BUFFERED
-        self._session = Session(self, number, reply.next_block, reply.audio_window, layers, slow)
+        self._session = Session(
+            self,
+            number,
+            reply.next_block,
+            reply.audio_window,
+            layers,
+            windowed=window_segments > 0,
+            slow=norm is Norm.BUFFERED,
+        )
         return self._session
 
     def run(
@@ -210,17 +217,23 @@ class Device:
         *,
         norm: Norm = Norm.GIVEN,
         taps: Iterable[Layer] = (),
+        window_segments: int = 0,
         restarts: int = 2,
     ) -> SessionAnswer:
         """Runs a clip of int16 samples at 16 kHz.
 
-        When the device restarts or a row is lost on the way, the clip begins again, at most
-        `restarts` times. Raises DeviceReset, AudioLost, LinkLost, DeviceError, WrongDevice.
+        When the device restarts, or a row or a window is lost on the way, the clip begins again, at
+        most `restarts` times. Raises DeviceReset, AudioLost, LinkLost, DeviceError, WrongDevice.
         """
         layers = frozenset(taps)
         for left in range(restarts, -1, -1):
             try:
-                session = self.start(norm=norm, stats=clip_statistics(pcm), taps=layers)
+                session = self.start(
+                    norm=norm,
+                    stats=clip_statistics(pcm),
+                    taps=layers,
+                    window_segments=window_segments,
+                )
                 session.send(pcm)
                 return session.finish()
             except (DeviceReset, AudioLost):
@@ -374,7 +387,7 @@ class Device:
         elif isinstance(message, messages.Row):
             session.on_row(message)
         elif isinstance(message, messages.Window):
-            session.windows.append(message)
+            session.on_window(message)
         elif isinstance(message, messages.BlockTicks):
             session.profile.append(message)
         elif isinstance(message, messages.Error) and (

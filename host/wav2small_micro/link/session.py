@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _FRAME_LAYERS = (Layer.LOGMEL, Layer.INPUT, Layer.L1, Layer.L2, Layer.L3)  # one row a frame
 _HOP = 32  # samples from frame to frame
+SEGMENT_SAMPLES = 8000  # a window comes for every half second
+WINDOW_LAG_SAMPLES = 3200  # at most so much audio later: layers look ahead and kernels work in runs
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class SessionAnswer:
     frames: int
     rows: int
     taps: dict[Layer, np.ndarray] = field(default_factory=dict)  # (rows, values) int8 or int16
+    windows: tuple[messages.Window, ...] = ()  # those that nobody took before
 
 
 class Session:
@@ -46,15 +49,21 @@ class Session:
         next_block: int,
         window: int,
         taps: frozenset[Layer],
+        *,
+        windowed: bool = False,
         slow: bool = False,
     ) -> None:
         self.number = number
         self.windows: deque[messages.Window] = deque()
         self.profile: deque[messages.BlockTicks] = deque()
+        self.missing_windows = 0  # lost on the way, as far as later ones have shown
+        self._next_segment = 0
         self._device = device
+        self._windowed = windowed
         self._slow = slow  # its answer is computed when the audio has ended
         self._sender = AudioSender(next_block, window)
         self._pending = b""  # samples that do not fill a block yet
+        self._samples = 0  # in blocks
         self._taps: dict[int, list[np.ndarray]] = {layer: [] for layer in sorted(taps)}
         self._timeout = min(device.timing.reply_s, device.timing.repeat_s)
         self._progress = time.monotonic()
@@ -110,11 +119,13 @@ class Session:
                 f"the library on the device ended with status {result.status}",
                 "w2s_status in firmware/lib/wav2small/wav2small.h; -3: the clip is too short",
             )
+        self._check_windows()
         return SessionAnswer(
             np.array([result.arousal, result.dominance, result.valence], np.int32),
             result.frames,
             result.rows,
             {Layer(layer): self._rows(Layer(layer), result) for layer in self._taps},
+            tuple(self.windows),
         )
 
     def stop(self) -> None:
@@ -151,6 +162,14 @@ class Session:
             )
         rows.append(values)
 
+    def on_window(self, window: messages.Window) -> None:
+        """Takes a window of this session, and sees whether some before it are lost."""
+        if window.segment < self._next_segment:
+            return  # it came twice
+        self.missing_windows += window.segment - self._next_segment
+        self._next_segment = window.segment + 1
+        self.windows.append(window)
+
     def sent_under(self, seq: int) -> bool:
         """Whether one of this session's blocks went out under this sequence number."""
         return self._sender.sent_under(seq)
@@ -158,6 +177,7 @@ class Session:
     # --- Sending -----------------------------------------------------------------------------
 
     def _push(self, block: bytes) -> None:
+        self._samples += len(block) // 2
         if not self._sender.unacknowledged:
             # Whatever the caller did since the last block, the device did not keep us waiting.
             self._progress = self._waiting_since = time.monotonic()
@@ -194,6 +214,16 @@ class Session:
             raise LinkLost(
                 f"the device has taken no audio for {now - self._progress:.0f} s",
                 "reset the board, or give the link more time",
+            )
+
+    def _check_windows(self) -> None:
+        samples = self._samples if self._windowed else 0
+        due = max(0, samples - WINDOW_LAG_SAMPLES) // SEGMENT_SAMPLES
+        missing = self.missing_windows + max(0, due - self._next_segment)
+        if missing:
+            raise AudioLost(
+                f"{missing} windows did not arrive",
+                "the line is noisy: check the cable, lower the baud rate",
             )
 
     def _rows(self, layer: Layer, result: messages.Result) -> np.ndarray:
