@@ -5,7 +5,8 @@ The application in firmware/src is PlatformIO's own business, and the board's co
 (firmware/platforms/cortexm). The model is `custom_model` of platformio.ini, or W2S_MODEL: the
 name of a folder in models/, or a path. The kernel set is the board's `build.kernels`, or
 W2S_KERNELS: a folder of firmware/lib/wav2small/kernels. What is copied to RAM at start is
-`custom_placement` of platformio.ini, or W2S_PLACEMENT.
+`custom_placement` of platformio.ini, or W2S_PLACEMENT. W2S_MLPERF makes a firmware for the runner of
+MLPerf Tiny, W2S_BAUD gives the UART another rate: docs/mlperf-tiny.md.
 """
 
 import os
@@ -32,6 +33,8 @@ PLACEMENTS = {
     "weights": ("weights",),
     "both": ("code", "weights"),
 }
+# Modes in which a firmware for the runner of MLPerf Tiny starts (firmware/src/mlperf.h).
+MLPERF_MODES = ("performance", "energy")
 SMALLER_STACK = {"compact": 3072}  # 1.4 KB of it is used
 
 
@@ -53,6 +56,20 @@ def find_kernels(name: str) -> str:
     if name not in there:
         sys.exit(f"Error: no kernel set {name!r}. There: {', '.join(there)}.")
     return name
+
+
+def mlperf_macros(mode: str) -> list[tuple[str, int]]:
+    """What a firmware for the runner is compiled with. Stops the build if there is no such mode."""
+    if mode not in MLPERF_MODES:
+        sys.exit(f"Error: no mode {mode!r} of MLPerf Tiny. There: {', '.join(MLPERF_MODES)}.")
+    return [("MLPERF_RUNNER", 1), ("MLPERF_STARTS_WITH_ENERGY", int(mode == "energy"))]
+
+
+def baud_macros(baud: str) -> list[tuple[str, str]]:
+    """The rate of the UART. Stops the build where it is none."""
+    if not baud.isdecimal() or not 1200 <= int(baud) <= 2_000_000:
+        sys.exit(f"Error: W2S_BAUD={baud} is no rate of a UART. For example: 115200.")
+    return [("PORT_UART_BAUD", f"{baud}u")]
 
 
 def placement_scripts(name: str) -> list[str]:
@@ -82,6 +99,10 @@ if kernels in SMALLER:
     env.Append(CPPDEFINES=list(SMALLER[kernels].items()))  # noqa: F821
 if kernels in SMALLER_STACK:
     env.Append(LINKFLAGS=[f"-Wl,--defsym=stack_size={SMALLER_STACK[kernels]}"])  # noqa: F821
+if os.environ.get("W2S_MLPERF"):
+    env.Append(CPPDEFINES=mlperf_macros(os.environ["W2S_MLPERF"]))  # noqa: F821
+if os.environ.get("W2S_BAUD"):
+    env.Append(CPPDEFINES=baud_macros(os.environ["W2S_BAUD"]))  # noqa: F821
 env.AddBuildMiddleware(optimise_library, "*/wav2small/*.c")  # noqa: F821
 add(env, "link", ROOT / "firmware" / "lib" / "link")  # noqa: F821
 add(

@@ -127,6 +127,10 @@ size_t board_stack_size(void);
 /** Most bytes of the stack ever used since the start. */
 size_t board_stack_high_water(void);
 
+/** RAM that neither the firmware nor its stack uses, at a multiple of 8; `size` tells how much. Its
+ *  content is anything. For what is no part of the product: the buffer of a benchmark. */
+void *board_spare_memory(size_t *size);
+
 /** What stopped the last run. Values of `kind` are part of the link protocol. */
 enum board_fault_kind {
     BOARD_FAULT_HARD = 1,

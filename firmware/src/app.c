@@ -39,17 +39,26 @@ void app_init(app_t *app, const w2s_model *model) {
         outlet_print("This firmware cannot run its model: generate its weights anew.");
     }
     console_greet(app);
-    announce_boot(app);
-    app_report_fault(app);
+    mlperf_start(&app->mlperf, &app->session);
+    if (!MLPERF_RUNNER) {
+        announce_boot(app);
+        app_report_fault(app);
+    }
 }
 
 static void handle(app_t *app, link_reader_event_t event) {
+    if (event != LINK_READER_NOTHING) {
+        mlperf_interrupt(&app->mlperf);
+    }
     switch (event) {
         case LINK_READER_FRAME:
             requests_handle(app);
             break;
         case LINK_READER_LINE:
             console_handle(app, link_reader_line(&app->reader));
+            break;
+        case LINK_READER_COMMAND:
+            mlperf_handle(&app->mlperf, link_reader_line(&app->reader), app->reader.is_cut);
             break;
         case LINK_READER_NOTHING:
             break;
@@ -59,12 +68,15 @@ static void handle(app_t *app, link_reader_event_t event) {
 void app_poll(app_t *app) {
     uint8_t bytes[READ_SIZE];
     const uint32_t begin = board_ms();
-    const size_t count = board_read(bytes, sizeof bytes, true);
+    const size_t count = board_read(bytes, sizeof bytes, !mlperf_is_busy(&app->mlperf));
     /* Only time spent listening is silence: while a request is at work, bytes wait unread. */
     link_reader_wait(&app->reader, board_ms() - begin);
     for (size_t taken = 0; taken < count;) {
         link_reader_event_t event;
         taken += link_reader_feed(&app->reader, bytes + taken, count - taken, &event);
         handle(app, event);
+    }
+    if (mlperf_is_busy(&app->mlperf)) {
+        mlperf_step(&app->mlperf);
     }
 }

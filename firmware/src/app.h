@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The application: bytes come in, frames go to requests.c, lines of text to console.c. */
+/* The application: bytes come in, frames go to requests.c, lines of text to console.c, commands of
+ * a benchmark's runner to mlperf.c. */
 #ifndef APP_H
 #define APP_H
 
 #include "link_reader.h"
+#include "mlperf.h"
 #include "outlet.h"
 #include "session.h"
 
@@ -11,6 +13,7 @@ typedef struct {
     link_reader_t reader;
     outlet_t outlet;
     session_t session;
+    mlperf_t mlperf;
 } app_t;
 
 /* Binds the application to its model and announces the boot, and the fault before it if there

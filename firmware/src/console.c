@@ -55,6 +55,7 @@ static void command_help(app_t *app) {
     outlet_print("live on   print A/D/V each half second of live audio");
     outlet_print("live off  no longer");
     outlet_print("reset     start anew");
+    outlet_print("help%     the commands of MLPerf Tiny");
 }
 
 static void print_fault(void) {

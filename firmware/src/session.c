@@ -16,7 +16,10 @@ _Static_assert((int)LINK_LAYER_L1 == W2S_TAP_L1 && (int)LINK_LAYER_L4 == W2S_TAP
 _Static_assert((int)LINK_LAYER_POOL == W2S_TAP_POOL, "layers");
 _Static_assert((int)LINK_LAYER_LIN == W2S_TAP_LIN && (int)LINK_LAYER_SOF == W2S_TAP_SOF, "layers");
 
-enum { CONSOLE_WINDOW = 4 }; /* segments: two seconds, when START asks for no window */
+enum {
+    CONSOLE_WINDOW = 4,  /* segments: two seconds, when START asks for no window */
+    WINDOW_DECIMALS = 2, /* of what is printed for people */
+};
 
 /// Hooks of the library ///
 
@@ -89,11 +92,11 @@ static void add_to_level(session_t *session, const int16_t *pcm, size_t count) {
 static void print_window(const w2s_adv *adv) {
     text_t line;
     text_start(&line, "A ");
-    text_add_q16(&line, adv->arousal);
+    text_add_q16(&line, adv->arousal, WINDOW_DECIMALS);
     text_add(&line, " D ");
-    text_add_q16(&line, adv->dominance);
+    text_add_q16(&line, adv->dominance, WINDOW_DECIMALS);
     text_add(&line, " V ");
-    text_add_q16(&line, adv->valence);
+    text_add_q16(&line, adv->valence, WINDOW_DECIMALS);
     outlet_text(&line);
 }
 

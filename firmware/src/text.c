@@ -18,17 +18,20 @@ void text_add(text_t *text, const char *string) {
     }
 }
 
-void text_add_number(text_t *text, uint64_t number) {
+/* At least `least` digits, zeros in front. */
+static void add_digits(text_t *text, uint64_t number, size_t least) {
     char digits[20]; /* of 2^64 - 1 */
     size_t count = 0;
-    do {
+    while (number != 0 || count < least) {
         digits[count++] = (char)('0' + (char)(number % 10u));
         number /= 10u;
-    } while (number != 0);
+    }
     while (count > 0) {
         add_character(text, digits[--count]);
     }
 }
+
+void text_add_number(text_t *text, uint64_t number) { add_digits(text, number, 1); }
 
 void text_add_hex(text_t *text, uint32_t number, unsigned digits) {
     while (digits > 0) {
@@ -37,14 +40,17 @@ void text_add_hex(text_t *text, uint32_t number, unsigned digits) {
     }
 }
 
-void text_add_q16(text_t *text, int32_t number) {
+void text_add_q16(text_t *text, int32_t number, unsigned decimals) {
     uint64_t magnitude = number < 0 ? (uint64_t) - (int64_t)number : (uint64_t)number;
-    uint64_t hundredths = (magnitude * 100u + 0x8000u) >> 16;
-    if (number < 0 && hundredths > 0) {
+    uint64_t scale = 1;
+    for (unsigned i = 0; i < decimals; ++i) {
+        scale *= 10u;
+    }
+    const uint64_t scaled = (magnitude * scale + 0x8000u) >> 16;
+    if (number < 0 && scaled > 0) {
         add_character(text, '-');
     }
-    text_add_number(text, hundredths / 100u);
+    text_add_number(text, scaled / scale);
     add_character(text, '.');
-    add_character(text, (char)('0' + (char)(hundredths / 10u % 10u)));
-    add_character(text, (char)('0' + (char)(hundredths % 10u)));
+    add_digits(text, scaled % scale, decimals);
 }

@@ -26,7 +26,8 @@ void text_add_number(text_t *text, uint64_t number);
 /* Appends `digits` hexadecimal digits, the lowest ones of `number`. */
 void text_add_hex(text_t *text, uint32_t number, unsigned digits);
 
-/* Appends a number in Q16 with two decimals, rounded to nearest: 34079 is 0.52. */
-void text_add_q16(text_t *text, int32_t number);
+/* Appends a number in Q16 with `decimals` of them (9 at most), rounded to nearest: 34079 is 0.52.
+ */
+void text_add_q16(text_t *text, int32_t number, unsigned decimals);
 
 #endif

@@ -2,6 +2,7 @@
 """The firmware's application as a process of this machine, under AddressSanitizer and UBSan."""
 
 import os
+import re
 import select
 import subprocess
 import time
@@ -139,9 +140,24 @@ class Device:
         assert all(reply.message is None for reply in replies), replies
         return [reply.text for reply in replies]
 
+    def mlperf(self, command: str) -> list[str]:
+        """Send a command of MLPerf Tiny's runner and return its answer, `m-ready` left out."""
+        self.write(command.encode() + b"%")
+        lines: list[str] = []
+        while not lines or lines[-1] != "m-ready":
+            reply = self.read(60)
+            assert reply.message is None, reply
+            lines.append(reply.text)
+            assert len(reply.text) <= 78, "80 bytes with CR and LF"
+        return lines[:-1]
+
     def greet(self) -> list[Message]:
-        """Read what the device says after its start: a line, then events."""
+        """Read what the device says after its start: lines, then events."""
         assert "Type help." in self.read().text
+        mode, lap, *rest = [self.read().text for _ in range(4)]
+        assert mode == "m-timestamp-mode-performance"
+        assert re.fullmatch(r"m-lap-us-[0-9]+", lap)
+        assert rest == ["m-init-done", "m-ready"]
         events: list[Message] = []
         while not events or not self.silent(0.05):
             reply = self.read()

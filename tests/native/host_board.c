@@ -3,7 +3,8 @@
  * and a reset starts the program anew. The application above it is the one of the firmware.
  *
  * Environment: HOST_BOARD_FAULT=1 starts as after a processor fault; HOST_BOARD_MARKER names a file
- * that gets a 1 when the marker rises and a 0 when it falls. */
+ * that gets a 1 when the marker rises and a 0 when it falls; HOST_BOARD_SPARE is the size of the
+ * RAM that is left. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <errno.h>
@@ -21,6 +22,7 @@ enum {
     REFUSAL_MS = 20,       /* as board_write() promises */
     WATCHDOG_SECONDS = 20, /* sanitizers are slow, and so may the machine be */
     TICK_HZ = 1000000000,
+    SPARE_SIZE = 80000, /* as on the STM32F407 */
 };
 
 static board_facts_t facts = {
@@ -147,6 +149,12 @@ _Noreturn void board_reset(void) {
         execl("/proc/self/exe", "host_board", (char *)NULL);
     }
     panic("reset");
+}
+
+void *board_spare_memory(size_t *size) {
+    const char *spare = getenv("HOST_BOARD_SPARE");
+    *size = spare != NULL ? strtoul(spare, NULL, 10) : SPARE_SIZE;
+    return malloc(*size); /* once; a sanitizer sees what runs over */
 }
 
 size_t board_stack_size(void) { return 4096; }

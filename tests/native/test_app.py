@@ -365,14 +365,14 @@ def test_live_lines_for_people(device: Any) -> None:
 
 
 def test_text_commands(device: Any) -> None:
-    assert device.command("help", 6)[0].startswith("help")
+    assert device.command("help", 7)[0].startswith("help")
     info = device.command("info", 9)
     model = device.ask(Hello(PROTOCOL_VERSION))
     assert any(model.model_sha256.hex() in line for line in info)
     counters = device.command("counters", 17)
     assert any(line.split() == ["stack", "size", "4096", "bytes"] for line in counters)
     assert device.command("bogus") == ["Unknown command. Type help."]
-    assert device.command("hexx\b\b\x7felp", 6)[0].startswith("help")
+    assert device.command("hexx\b\b\x7felp", 7)[0].startswith("help")
 
 
 def test_lines_may_end_as_the_terminal_likes(device: Any) -> None:

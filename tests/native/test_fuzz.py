@@ -68,6 +68,15 @@ def random_text(rng: random.Random) -> bytes:
     return b"".join(rng.choice(words) + rng.choice([b"\r", b"\n", b"", b" "]) for _ in range(6))
 
 
+def random_mlperf(rng: random.Random) -> bytes:
+    """Commands of MLPerf Tiny's runner in any order, with words and digits that are none."""
+    words = [b"name", b"profile", b"timestamp", b"help", b"results", b"db", b"load", b"print"]
+    words += [b"infer", b"mode", b"energy", b"1", b"2", b"130", b"4294967296", b"00ff", b"7F80" * 9]
+    words += [b"0", b"abc", b"zz", b"x" * 90, b"\b", b"\xff", b"db load 256", b"db " + b"5a" * 16]
+    ends = [b"%", b"%", b"%", b" ", b"\r", b""]
+    return b"".join(rng.choice(words) + rng.choice([b" ", b" ", *ends]) for _ in range(12))
+
+
 def damaged_conversation(rng: random.Random) -> bytes:
     """A sensible conversation with bits flipped, and pieces lost, repeated and exchanged."""
     messages = [rng.choice(CONVERSATION) if rng.random() < 0.3 else m for m in CONVERSATION]
@@ -96,7 +105,7 @@ def replies_until_pong(device: Any, token: bytes) -> Iterator[Message]:
 
 
 @pytest.mark.parametrize(
-    "generate", [random_bytes, random_frames, random_text, damaged_conversation]
+    "generate", [random_bytes, random_frames, random_text, random_mlperf, damaged_conversation]
 )
 def test_garbage(device: Any, generate: Callable[[random.Random], bytes]) -> None:
     rng = random.Random(2408)

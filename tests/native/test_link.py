@@ -24,8 +24,8 @@ from wav2small_micro import paths
 from wav2small_micro.link import codec
 from wav2small_micro.link.messages import FRAME_SILENCE_MS, MAX_PAYLOAD
 
-NOTHING, FRAME, LINE = range(3)
-MAX_LINE = 47
+NOTHING, FRAME, LINE, COMMAND = range(4)
+MAX_LINE = 80
 
 # Runs around the 254 bytes of a COBS block, and zeros: where the mistakes live.
 pieces = st.one_of(
@@ -45,6 +45,7 @@ class ReaderHead(ctypes.Structure):
         ("sequence", ctypes.c_uint8),
         ("payload", ctypes.POINTER(ctypes.c_uint8)),
         ("length", ctypes.c_size_t),
+        ("is_cut", ctypes.c_bool),
         ("frames_ok", ctypes.c_uint32),
         ("crc_errors", ctypes.c_uint32),
         ("framing_errors", ctypes.c_uint32),
@@ -57,6 +58,13 @@ class Received(NamedTuple):
     type: int
     sequence: int
     payload: bytes
+
+
+class Command(NamedTuple):
+    """Text that % ended."""
+
+    text: str
+    is_cut: bool = False
 
 
 class Link:
@@ -99,7 +107,7 @@ class Link:
     def reader(self) -> ReaderHead:
         return self.c.harness_reader().contents
 
-    def feed_pieces(self, pieces: list[bytes]) -> list[Received | str]:
+    def feed_pieces(self, pieces: list[bytes]) -> list[Received | str | Command]:
         """What the reader makes of a stream that comes in pieces."""
         return [item for piece in pieces for item in self.feed(piece)]
 
@@ -109,9 +117,9 @@ class Link:
         head = self.reader
         return head.frames_ok, head.crc_errors, head.framing_errors
 
-    def feed(self, stream: bytes) -> list[Received | str]:
+    def feed(self, stream: bytes) -> list[Received | str | Command]:
         """What the reader makes of these bytes."""
-        found: list[Received | str] = []
+        found: list[Received | str | Command] = []
         taken = ctypes.c_size_t()
         while stream:
             event = self.c.harness_reader_feed(
@@ -123,6 +131,9 @@ class Link:
                 found.append(Received(head.type, head.sequence, payload))
             elif event == LINE:
                 found.append(self.c.harness_reader_line().decode("ascii"))
+            elif event == COMMAND:
+                line = self.c.harness_reader_line().decode("ascii")
+                found.append(Command(line, self.reader.is_cut))
             stream = stream[taken.value :]
         return found
 
@@ -341,14 +352,19 @@ def test_delimiters_in_a_row_are_one(reader: Link) -> None:
 
 # --- Reader: text and silence --------------------------------------------------------------------
 
-printable = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=MAX_LINE)
+printable = st.text(
+    st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_characters="%"),
+    max_size=MAX_LINE,
+)
 
 
-@given(st.lists(st.tuples(printable, st.sampled_from(["\r", "\n", "\r\n"])), max_size=5))
-def test_lines_come_through(link: Link, lines: list[tuple[str, str]]) -> None:
+@given(st.lists(st.tuples(printable, st.sampled_from(["\r", "\n", "\r\n", "%"])), max_size=5))
+def test_lines_and_commands_come_through(link: Link, lines: list[tuple[str, str]]) -> None:
     link.start()
     stream = "".join(line + end for line, end in lines)
-    assert link.feed(stream.encode()) == [line for line, _ in lines if line]
+    assert link.feed(stream.encode()) == [
+        Command(line) if end == "%" else line for line, end in lines if line or end == "%"
+    ]
 
 
 def test_line_of_any_other_byte_is_dropped_whole(reader: Link) -> None:
@@ -358,6 +374,20 @@ def test_line_of_any_other_byte_is_dropped_whole(reader: Link) -> None:
 def test_long_line_is_dropped_whole(reader: Link) -> None:
     long = b"x" * MAX_LINE
     assert reader.feed(long + b"\r" + long + b"y\r" + b"help\r") == [long.decode(), "help"]
+
+
+def test_command_of_any_other_byte_is_noise(reader: Link) -> None:
+    assert reader.feed(b"na\x80me%name%\xff%%") == [Command("name"), Command("")]
+
+
+@given(st.binary(max_size=300).filter(lambda b: not set(b) & {0, 8, 13, 10, 37, 127}))
+def test_long_command_is_told_unless_it_is_noise(link: Link, line: bytes) -> None:
+    link.start()
+    is_text = all(0x20 <= byte <= 0x7E for byte in line)
+    expected = [Command(line[:MAX_LINE].decode("latin1"), len(line) > MAX_LINE)] if is_text else []
+    assert link.feed(line + b"%") == expected
+    assert link.feed(b"x" * MAX_LINE + b"y%") == [Command("x" * MAX_LINE, is_cut=True)]
+    assert link.feed(b"help\r") == ["help"]
 
 
 def test_backspace(reader: Link) -> None:

@@ -35,16 +35,22 @@ def formatted(call: Callable[..., None], *arguments: Any) -> str:
     return ctypes.string_at(line.characters, line.length).decode("ascii")
 
 
-@given(st.integers(-(2**31), 2**31 - 1))
-@example(-(2**31))
-@example(-1)
-@example(8192)  # 0.125, half way
-@example(65535)
-def test_q16(text: ctypes.CDLL, number: int) -> None:
+@given(st.integers(-(2**31), 2**31 - 1), st.integers(1, 9))
+@example(-(2**31), 9)
+@example(-1, 2)
+@example(8192, 2)  # 0.125, half way
+@example(65535, 2)
+def test_q16(text: ctypes.CDLL, number: int, decimals: int) -> None:
     exact = Decimal(number) / 65536
-    expected = exact.quantize(Decimal("0.01"), ROUND_HALF_UP)
-    shown = formatted(text.text_add_q16, ctypes.c_int32(number))
-    assert shown == str(abs(expected) if expected == 0 else expected)
+    expected = exact.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
+    shown = formatted(text.text_add_q16, ctypes.c_int32(number), ctypes.c_uint(decimals))
+    assert shown == f"{abs(expected) if expected == 0 else expected:f}"
+
+
+@given(st.integers(-(2**31), 2**31 - 1))
+def test_five_decimals_tell_the_integer(text: ctypes.CDLL, number: int) -> None:
+    shown = formatted(text.text_add_q16, ctypes.c_int32(number), ctypes.c_uint(5))
+    assert round(float(shown) * 65536) == number
 
 
 @given(st.integers(0, 2**64 - 1))

@@ -13,6 +13,7 @@ extern uint32_t memory_stack_end[];
 extern uint32_t memory_data_start[], memory_data_end[];
 extern const uint32_t memory_data_image[];
 extern uint32_t memory_bss_start[], memory_bss_end[];
+extern uint64_t memory_spare_start[], memory_spare_end[];
 
 #define MEMORY_STACK_SIZE ((uint32_t)((uintptr_t)memory_stack_end - (uintptr_t)memory_stack_start))
 

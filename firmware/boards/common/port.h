@@ -12,7 +12,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* W2S_BAUD gives another one (firmware/build.py). */
+#ifndef PORT_UART_BAUD
 #define PORT_UART_BAUD 921600u
+#endif
 
 /** Brings the core to full speed and returns its clock in Hz. In the emulator the clock is a
  *  property of the machine, and there is nothing to set. */

@@ -87,6 +87,11 @@ __attribute__((used)) void startup(void) {
 
 size_t board_stack_size(void) { return MEMORY_STACK_SIZE; }
 
+void *board_spare_memory(size_t *size) {
+    *size = (size_t)((uintptr_t)memory_spare_end - (uintptr_t)memory_spare_start);
+    return memory_spare_start;
+}
+
 size_t board_stack_high_water(void) {
     const uint32_t *word = memory_stack_start;
     while (word < memory_stack_end && *word == PAINT) {

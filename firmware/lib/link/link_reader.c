@@ -17,6 +17,7 @@ _Static_assert((offsetof(link_reader_t, buffer) + DECODED_AT + LINK_FRAME_HEAD) 
 static void enter(link_reader_t *reader, bool in_frame) {
     reader->in_frame = in_frame;
     reader->spoilt = false;
+    reader->is_long = false;
     reader->used = 0;
     reader->silence_ms = 0;
 }
@@ -26,6 +27,7 @@ void link_reader_init(link_reader_t *reader) {
     reader->sequence = 0;
     reader->payload = reader->buffer.frame;
     reader->length = 0;
+    reader->is_cut = false;
     reader->counters = (link_reader_counters_t){0};
     enter(reader, false);
 }
@@ -93,22 +95,32 @@ static size_t feed_frame(link_reader_t *reader, const uint8_t *bytes, size_t len
 /// Text ///
 
 static link_reader_event_t end_line(link_reader_t *reader) {
-    const bool accepted = !reader->spoilt && reader->used > 0;
+    const bool accepted = !reader->spoilt && !reader->is_long && reader->used > 0;
     reader->buffer.line[reader->used] = '\0';
     enter(reader, false);
     return accepted ? LINK_READER_LINE : LINK_READER_NOTHING;
 }
 
+static link_reader_event_t end_command(link_reader_t *reader) {
+    const bool accepted = !reader->spoilt;
+    reader->buffer.line[reader->used] = '\0';
+    reader->is_cut = reader->is_long;
+    enter(reader, false);
+    return accepted ? LINK_READER_COMMAND : LINK_READER_NOTHING;
+}
+
 static void add_to_line(link_reader_t *reader, uint8_t byte) {
-    if ((byte == '\b' || byte == DELETE) && !reader->spoilt) {
+    if ((byte == '\b' || byte == DELETE) && !reader->spoilt && !reader->is_long) {
         reader->used -= reader->used > 0; /* a person corrects a typing error */
         return;
     }
-    if (byte < ' ' || byte > '~' || reader->used == LINK_MAX_LINE) {
+    if (byte < ' ' || byte > '~') {
         reader->spoilt = true;
-        return;
+    } else if (reader->used == LINK_MAX_LINE) {
+        reader->is_long = true;
+    } else {
+        reader->buffer.line[reader->used++] = (char)byte;
     }
-    reader->buffer.line[reader->used++] = (char)byte;
 }
 
 static link_reader_event_t feed_text(link_reader_t *reader, uint8_t byte) {
@@ -118,6 +130,9 @@ static link_reader_event_t feed_text(link_reader_t *reader, uint8_t byte) {
     }
     if (byte == '\r' || byte == '\n') {
         return end_line(reader);
+    }
+    if (byte == '%') {
+        return end_command(reader);
     }
     add_to_line(reader, byte);
     return LINK_READER_NOTHING;

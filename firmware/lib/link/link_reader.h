@@ -13,8 +13,9 @@
  *                 |_|
  *                 200 ms without a byte -----------------------------> TEXT
  *
- * A line is printable ASCII ended by CR or LF. Backspace takes one character back. A line that
- * holds any other byte or is too long is dropped whole. */
+ * A line is printable ASCII ended by CR or LF; ended by % it is a command of a benchmark's runner.
+ * Backspace takes one character back. What holds any other byte is dropped whole, and so is a line
+ * that is too long; a command that is too long is told, since its sender waits for an answer. */
 #ifndef LINK_READER_H
 #define LINK_READER_H
 
@@ -29,7 +30,7 @@ enum {
     LINK_FRAME_HEAD = 2, /* type and sequence number */
     LINK_FRAME_TAIL = 4, /* CRC-32 */
     LINK_MAX_FRAME = LINK_FRAME_HEAD + LINK_MAX_PAYLOAD + LINK_FRAME_TAIL,
-    LINK_MAX_LINE = 47, /* characters; the longest command is far shorter */
+    LINK_MAX_LINE = 80, /* characters: what MLPerf Tiny's commands may have */
     /* Before an encoded frame in the buffer: with its first length code and the head this makes
      * four bytes, so that the payload is aligned where it is decoded. */
     LINK_FRAME_LEAD = 1,
@@ -39,6 +40,7 @@ typedef enum {
     LINK_READER_NOTHING, /* needs more bytes */
     LINK_READER_FRAME,   /* type, sequence, payload and length are valid until the next feed */
     LINK_READER_LINE,    /* line holds a command, not empty, until the next feed */
+    LINK_READER_COMMAND, /* the same, ended by %: it may be empty, or too long (is_cut) */
 } link_reader_event_t;
 
 typedef struct {
@@ -53,13 +55,15 @@ typedef struct {
     uint8_t sequence;
     const uint8_t *payload; /* at a multiple of 4 */
     size_t length;
+    bool is_cut; /* the command had more than LINK_MAX_LINE characters: the first ones are there */
     link_reader_counters_t counters;
 
     /* Private. A frame and a line are never gathered at the same time. */
     uint32_t silence_ms;
     size_t used; /* encoded bytes of the frame, or characters of the line */
     bool in_frame;
-    bool spoilt; /* the frame or line does not fit or has a bad byte: drop it when it ends */
+    bool spoilt;  /* the frame does not fit, or the line has a bad byte: drop it when it ends */
+    bool is_long; /* the line does not fit */
     union {
         uint32_t aligned;
         uint8_t frame[LINK_FRAME_LEAD + LINK_COBS_ENCODED_SIZE(LINK_MAX_FRAME)];
@@ -79,7 +83,7 @@ size_t link_reader_feed(link_reader_t *reader, const uint8_t *bytes, size_t leng
  * did not listen must not be reported: bytes may have been waiting. */
 void link_reader_wait(link_reader_t *reader, uint32_t ms);
 
-/* The command of the last LINK_READER_LINE, ended by NUL. */
+/* The command of the last LINK_READER_LINE or LINK_READER_COMMAND, ended by NUL. */
 const char *link_reader_line(const link_reader_t *reader);
 
 #endif

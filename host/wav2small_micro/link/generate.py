@@ -170,6 +170,10 @@ A line of printable characters that ends with CR or LF outside a frame is a comm
 a frame; the device reads text again after the 0x00 that ends it, or after {silence} ms of
 silence within it. A host treats everything that is no valid frame as text or noise.
 
+Text that ends with % is a command of MLPerf Tiny's runner ([mlperf-tiny.md](mlperf-tiny.md)): its
+answer ends with the line `m-ready`. `infer%` ends the session that runs; any frame, line or command
+that arrives while it is at work ends `infer%`, and is then answered as ever.
+
 ## Requests and replies
 
 - The host numbers its requests; a reply carries the number of its request. The host repeats a
