@@ -216,7 +216,7 @@ static bool begin_infer(mlperf_t *mlperf, uint32_t runs, uint32_t warmups) {
 }
 
 /* Sound in, answer out: the host has prepared nothing. */
-static w2s_status run_once(mlperf_t *mlperf) {
+static w2s_status infer(mlperf_t *mlperf) {
     w2s_context *engine = &mlperf->session->engine;
     const int16_t *pcm = (const int16_t *)(const void *)mlperf->buffer;
     const size_t samples = mlperf->size / sizeof *pcm;
@@ -230,6 +230,17 @@ static w2s_status run_once(mlperf_t *mlperf) {
         status = w2s_push(engine, pcm, samples);
     }
     return status == W2S_OK ? w2s_finish(engine, &mlperf->answer) : status;
+}
+
+/* In energy mode the marker has other work: an edge more would be a time stamp. */
+static w2s_status infer_marked(mlperf_t *mlperf) {
+    if (mlperf->energy) {
+        return infer(mlperf);
+    }
+    board_marker(true);
+    const w2s_status status = infer(mlperf);
+    board_marker(false);
+    return status;
 }
 
 static void fail(mlperf_t *mlperf, w2s_status status) {
@@ -325,7 +336,7 @@ void mlperf_handle(mlperf_t *mlperf, const char *line, bool is_cut) {
 bool mlperf_is_busy(const mlperf_t *mlperf) { return mlperf->phase != MLPERF_IDLE; }
 
 void mlperf_step(mlperf_t *mlperf) {
-    const w2s_status status = run_once(mlperf);
+    const w2s_status status = infer_marked(mlperf);
     if (status != W2S_OK) {
         fail(mlperf, status);
         return;
