@@ -16,6 +16,7 @@ from wav2small_micro.cli import (
     hil,
     infer,
     live,
+    mlperf,
     models,
     soak,
     stream,
@@ -56,6 +57,7 @@ app.command(rich_help_panel="Firmware")(firmware.build)
 app.command(rich_help_panel="Firmware")(firmware.flash)
 app.command(rich_help_panel="Firmware")(firmware.size)
 app.command(rich_help_panel="Firmware")(bench.bench)
+app.command(rich_help_panel="Firmware")(mlperf.mlperf)
 app.command(rich_help_panel="Firmware")(hil.hil)
 app.command(rich_help_panel="Firmware")(soak.soak)
 app.command(rich_help_panel="Firmware")(energy.energy)
