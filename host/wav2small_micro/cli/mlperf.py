@@ -28,8 +28,6 @@ from wav2small_micro.mlperf import benchmark
 from wav2small_micro.mlperf.benchmark import Excerpt, Loop
 from wav2small_micro.mlperf.device import DeviceUnderTest, Identity
 
-_EXPORTED_RUNS = 7  # 2.3 s of 72K on an STM32F407 at a second of audio
-
 
 def mlperf(
     clips: Annotated[list[str], typer.Argument(help="Files, folders or patterns.")],
@@ -77,7 +75,7 @@ def mlperf(
     excerpts = _excerpts(clips, seconds)
     with closing(NativeEngine(loaded)) as reference:
         if export is not None:
-            _export(export, excerpts, reference, runs or _EXPORTED_RUNS, warmups, json)
+            _export(export, excerpts, reference, runs, warmups, json)
             return
         env = None if port is not None else emulator or pio.DEFAULT_ENV
         if env is not None and runs is None:
@@ -146,12 +144,13 @@ def _export(
     folder: Path,
     excerpts: Sequence[Excerpt],
     reference: Any,
-    runs: int,
+    runs: int | None,
     warmups: int,
     json: bool,
 ) -> None:
     from wav2small_micro.mlperf import export
 
+    runs = runs or export.choose_runs(excerpts)
     files = export.write(folder, excerpts, reference, runs=runs, warmups=warmups)
     if json:
         print_json({"folder": folder, "files": files})

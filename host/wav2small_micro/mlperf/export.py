@@ -28,6 +28,9 @@ from wav2small_micro.mlperf.device import MODEL
 ENERGY_BAUD = 9600
 """Between the interface board and the device in energy mode; the runner's own devices.yaml."""
 
+_WORK = 0.35  # seconds a second of audio: 72K on an STM32F407 at 168 MHz, by w2s bench
+_LOOP_S = 2.4
+
 # Serial ports that a board of this project may be behind: the adapter's vendor and products.
 _USB = {
     0x0483: [0x374B, 0x3752],  # ST-LINK/V2-1 and V3 with a serial port
@@ -37,13 +40,23 @@ _USB = {
 }
 
 
+def choose_runs(excerpts: Sequence[Excerpt]) -> int:
+    """Inferences in a loop that five loops take 10 s with, and none of them 5 s, on an STM32F407.
+
+    >>> choose_runs([Excerpt("a.wav", np.zeros(16000, np.int16))])
+    7
+    """
+    seconds = max(excerpt.seconds for excerpt in excerpts)
+    return max(1, round(_LOOP_S / (_WORK * seconds)))
+
+
 def write(
     folder: Path, excerpts: Sequence[Excerpt], reference: Engine, *, runs: int, warmups: int
 ) -> list[Path]:
     """Writes the data set and the settings; returns the files, the settings first.
 
-    ``runs`` and ``warmups`` go into the scripts of performance and energy mode. Raises W2sError
-    where two clips would get the same file.
+    ``runs`` and ``warmups`` are those of a loop in performance mode; in energy mode a loop lasts as
+    long as all of them there. Raises W2sError where two clips would get the same file.
     """
     data = folder / MODEL
     names = [f"{Path(excerpt.name).stem}.bin" for excerpt in excerpts]
@@ -67,7 +80,7 @@ def write(
 def _write_settings(folder: Path, runs: int, warmups: int) -> list[Path]:
     scripts = {
         "performance": (f"loop {LOOPS}", runs, warmups),
-        "energy": (f"loop {LOOPS}", runs, warmups),
+        "energy": (f"loop {LOOPS}", LOOPS * runs, warmups),
         "accuracy": ("loop", 1, 0),
     }
     files = [folder / "devices.yaml"]
