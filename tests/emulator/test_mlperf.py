@@ -19,14 +19,22 @@ from wav2small_micro.paths import model_names
 
 pytestmark = pytest.mark.emulator
 
-PATIENCE = 60.0  # QEMU beside other work; the runner has 5 s
+PATIENCE = 30.0  # QEMU beside other work; the runner has 5 s
 KB = 1024
+
+
+def wait_for_boot(emulator: Emulator) -> None:
+    """Until the board has said all that it says unasked: its BOOT frame would end the runner."""
+    heard = b""
+    while (data := emulator.transport().read(0.5)) or b"m-ready" not in heard:
+        heard += data
 
 
 @contextmanager
 def runner(env: str, model: str, **changes: int) -> Iterator[Runner]:
-    """A runner at the UART of a board in QEMU, which is a pty."""
+    """A runner at the UART of a board in QEMU, a pty, that has started before the runner comes."""
     with Emulator(pio.build(env, model), pio.board(env), link=LinkKind.PTY) as emulator:
+        wait_for_boot(emulator)
         emulator.transport().close()
         port = Port(emulator.url, PATIENCE)
         try:
@@ -53,7 +61,7 @@ def expected(model: str, pcm: np.ndarray) -> list[int]:
 def test_runner_gets_what_the_library_answers(env: str, model: str, clips: list[Clip]) -> None:
     parts = [clip.pcm[4000:5600] for clip in clips[:2]]
     with runner(env, model) as run:
-        run.identify(settle=0.5)
+        run.identify(settle=0.1)
         assert run.facts["name"] == "wav2small-micro"
         assert run.facts["model"] == "w2s01"
         assert run.facts["profile"].endswith(model)
@@ -68,7 +76,7 @@ def test_a_whole_performance_run(clips: list[Clip]) -> None:
     """Five loops, each with its own clip; `m-load-done` at the end of every load."""
     parts = [clip.pcm[2000:6000] for clip in clips[:5]]
     with runner(pio.DEFAULT_ENV, "wav2small-72k") as run:
-        run.identify(settle=0.5)
+        run.identify(settle=0.1)
         loops = run.run([part.tobytes() for part in parts], loops=5, runs=3, warmups=0)
         assert run.load(parts[0].tobytes()) == ["m-load-done", "m-ready"]
     for loop, part in zip(loops, parts, strict=True):
@@ -80,8 +88,8 @@ def test_a_whole_performance_run(clips: list[Clip]) -> None:
 def test_energy_mode_behind_an_interface_board(clips: list[Clip]) -> None:
     part = clips[0].pcm[4000:6000]
     with runner(pio.DEFAULT_ENV, "wav2small-72k", max_bytes=INTERFACE_BYTES) as run:
-        run.identify(settle=0.5)
-        run._port.command("mode energy")
+        run.identify(settle=0.1)
+        run.port.command("mode energy")
         (loop,) = run.run([part.tobytes()], loops=1, runs=2, warmups=1)
     assert loop.times == []
     assert integers(loop.results) == expected("wav2small-72k", part)

@@ -81,7 +81,7 @@ class Runner:
     """Identifies the device, then loads and infers in loops."""
 
     def __init__(self, port: Port, max_bytes: int = DIRECT_BYTES) -> None:
-        self._port = port
+        self.port = port
         self._max_bytes = max_bytes
         self.facts: dict[str, str] = {}
 
@@ -89,21 +89,21 @@ class Runner:
         """Waits for the device to boot, then asks for name, model and profile."""
         time.sleep(settle)
         for pattern, command in ((r"^m-(name)-dut-", "name"), (r"^m-(model|profile)-", "profile")):
-            for line in self._port.command(command):
+            for line in self.port.command(command):
                 match = re.match(pattern + r"\[([^]]+)]$", line)
                 if match:
                     self.facts[match.group(1)] = match.group(2)
 
     def load(self, data: bytes) -> str | list[str]:
         """Loads a file; returns the last answer."""
-        answer: str | list[str] = self._port.command(f"db load {len(data)}")
+        answer: str | list[str] = self.port.command(f"db load {len(data)}")
         for at in range(0, len(data), self._max_bytes):
-            answer = self._port.command("db " + data[at : at + self._max_bytes].hex())
+            answer = self.port.command("db " + data[at : at + self._max_bytes].hex())
         return answer
 
     def infer(self, runs: int, warmups: int) -> Loop:
         """Infers; takes results and time stamps out of the lines."""
-        lines = self._port.command(f"infer {runs} {warmups}")
+        lines = self.port.command(f"infer {runs} {warmups}")
         loop: Any = Loop([], [], list(lines))
         for line in lines:
             match = re.match(r"^m-results-\[([^]]+)\]$", line)
