@@ -88,7 +88,9 @@ $(STAMP)/base: $(STAMP)/venv pyproject.toml $(NATIVE)
 
 $(STAMP)/test: $(STAMP)/venv pyproject.toml $(NATIVE)
 	PYTHON='$(PYTHON)' scripts/system-tools.sh test
-	$(EDITABLE) '.[train,test]'
+	$(EDITABLE) '.[train,import,onnx-base,test]'
+	# With its dependencies it would bring the package tensorflow beside tensorflow-cpu.
+	$(PIP) --no-deps 'tf-keras~=2.21.0'
 	$(INSTALLED)
 
 $(STAMP)/lint: $(STAMP)/venv pyproject.toml

@@ -383,6 +383,11 @@ def convert(folder: Path) -> dict[str, Any]:
     """
     path = folder / "model.json"
     facts = json.loads(path.read_text(encoding="utf-8"))
+    if facts["architecture"] not in student.ARCHITECTURES:
+        raise W2sError(
+            f"{folder} is not Wav2Small: it runs on the host alone, by the engine float",
+            f"the device runs {' and '.join(student.ARCHITECTURES)}",
+        )
     model = student.load(folder, facts["architecture"])
     seen, shipped = research_speech("train"), shipped_speech()
     rows = calibration_rows([seen, shipped])

@@ -16,6 +16,7 @@ All but ``float`` must agree bit for bit; each is imported when it is asked for.
 from __future__ import annotations
 
 import importlib
+import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -57,6 +58,18 @@ class Model:
     def float_path(self) -> Path:
         """The whole network in float32."""
         return self.folder / "float.tflite"
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What ``model.json`` says."""
+        path = self.folder / "model.json"
+        try:
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise W2sError(
+                f"{path} cannot be read: {error}", "restore it, or train anew"
+            ) from error
+        return found
 
     @cached_property
     def plan(self) -> Plan:
