@@ -164,19 +164,15 @@ def test_a_network_that_differs_is_refused_with_the_layer(
 def test_the_graph_that_onnx2tf_gets_wrong(
     states: dict[str, State], tmp_path: Path, clips: list[Clip]
 ) -> None:
-    """Both networks from audio: onnx2tf is caught where it confuses the axes of the 17K, and our
-    student answers as onnxruntime does."""
-    found = {}
-    for name in student.ARCHITECTURES:
-        path = export(network_of(name, states[name]), tmp_path / f"{name}.onnx")
-        facts = importer.import_onnx(Source(path, path.name), tmp_path / name, say=quiet)
-        assert facts["imported"]["difference"] <= 1e-5
-        found[name] = facts["imported"]["onnx2tf"]
-        ours = FloatEngine(Model(tmp_path / name)).run(clips[5].pcm).adv
-        np.testing.assert_allclose(ours, OnnxSource(path).answer(clips[5].pcm), atol=1e-5)
-    assert "agrees with onnxruntime" in found["72k"]
-    assert "off onnxruntime, equal up to" in found["17k"]
-    assert "parted at '/MatMul_output_0' (MatMul)" in found["17k"]
+    """The 17K from audio: onnx2tf is caught where it confuses the two axes of 13, and our student
+    answers as onnxruntime does."""
+    path = export(network_of("17k", states["17k"]), tmp_path / "17k.onnx")
+    facts = importer.import_onnx(Source(path, path.name), tmp_path / "mine", say=quiet)
+    assert facts["imported"]["difference"] <= 1e-5
+    assert "off onnxruntime, equal up to" in facts["imported"]["onnx2tf"]
+    assert "parted at '/MatMul_output_0' (MatMul)" in facts["imported"]["onnx2tf"]
+    ours = FloatEngine(Model(tmp_path / "mine")).run(clips[5].pcm).adv
+    np.testing.assert_allclose(ours, OnnxSource(path).answer(clips[5].pcm), atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from wav2small_micro.cli import (
     energy,
     firmware,
     hil,
+    importing,
     infer,
     live,
     mlperf,
@@ -63,6 +64,7 @@ app.command(rich_help_panel="Firmware")(soak.soak)
 app.command(rich_help_panel="Firmware")(energy.energy)
 app.add_typer(data.data, name="data", rich_help_panel="Models")
 app.command(rich_help_panel="Models")(distill.distill)
+app.command("import", rich_help_panel="Models")(importing.import_)
 app.command(rich_help_panel="Models")(models.convert)
 app.command(rich_help_panel="Models")(models.evaluate)
 app.command(rich_help_panel="Models")(models.generate)
