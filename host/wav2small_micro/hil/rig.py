@@ -91,6 +91,7 @@ class Options:
     soak_seconds: float = 5.0  # of live audio
     pings: int = 40
     late_s: float | None = None  # LATE_S if there is none
+    patience_s: float = 6.0  # without a reply, before the device is given up
     stack_margin: int = 512  # bytes that must never be used
     window_segments: int = 4
 
@@ -143,7 +144,9 @@ class Rig:
         if self._device is None:
             self._context = self.target.open()
             self.watch = Watch(self._context.__enter__())
-            self._device = Device(self.watch, timing=Timing(patience_s=6.0, stall_s=20.0))
+            patience = self.options.patience_s
+            timing = Timing(patience_s=patience, finish_s=max(60.0, patience), stall_s=20.0)
+            self._device = Device(self.watch, timing=timing)
         return self._device
 
     @property

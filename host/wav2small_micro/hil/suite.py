@@ -6,7 +6,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import Any
 
 from wav2small_micro.errors import W2sError
@@ -19,6 +18,7 @@ from wav2small_micro.link.errors import (
     LinkLost,
     WrongDevice,
     describe_fault,
+    enum_name,
 )
 from wav2small_micro.link.messages import FaultKind, ResetCause
 
@@ -161,7 +161,7 @@ class Suite:
             "runs": f"{facts.model} {facts.model_sha256.hex()[:12]}",
             "firmware": f"{facts.fw_major}.{facts.fw_minor}.{facts.fw_patch}",
             "clock": f"{facts.clock_hz / 1e6:g} MHz" + (", emulated" if rig.emulated else ""),
-            "last reset": _name(ResetCause, facts.reset_cause),
+            "last reset": enum_name(ResetCause, facts.reset_cause),
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -190,10 +190,6 @@ class Suite:
         return "PASS" if self.passed else "NOTHING CHECKED"
 
 
-def _name(enum: type[IntEnum], value: int) -> str:
-    return enum(value).name if value in set(enum) else str(value)
-
-
 def _begins(name: str, start: str) -> bool:
     """Whether ``start`` is the name or the group before its dot.
 
@@ -217,7 +213,9 @@ def from_error(error: LinkError, rig: Rig) -> Finding:
     if isinstance(error, AudioLost):
         return Finding(Diagnosis.LOST_FRAMES, error.message)
     if isinstance(error, LinkLost):
-        return Finding(_silence(rig), error.message)
+        # A device that dies does not answer either.
+        deaths = rig.watch.deaths() if rig.watch else []
+        return deaths[0] if deaths else Finding(_silence(rig), error.message)
     return Finding(Diagnosis.REFUSED, error.message)
 
 
@@ -230,6 +228,6 @@ def _silence(rig: Rig) -> Diagnosis:
         return Diagnosis.ECHO
     if books.received:
         return Diagnosis.SILENT
-    if books.garbage_bytes:
+    if books.garbage_bytes or rig.watch.pending_bytes:
         return Diagnosis.NOISE
     return Diagnosis.NOT_OURS if books.banner else Diagnosis.SILENT

@@ -19,7 +19,7 @@ import numpy as np
 from wav2small_micro.hil.diagnosis import Diagnosis, Finding
 from wav2small_micro.link import messages
 from wav2small_micro.link.codec import CodecError, Frame, FrameReader, decode
-from wav2small_micro.link.errors import describe_fault
+from wav2small_micro.link.errors import LinkLost, describe_fault, enum_name
 from wav2small_micro.link.messages import Direction, FaultKind, Message, ResetCause
 from wav2small_micro.link.transport import Transport
 
@@ -55,6 +55,7 @@ class Books:
     flipped: int = 0  # those of them that are frames but for a bit
     lines: list[str] = field(default_factory=list)  # of text
     banner: list[str] = field(default_factory=list)  # before the first frame
+    departures: int = 0  # of the port itself
     resets: list[messages.Boot] = field(default_factory=list)  # after the first reply
     faults: list[messages.Fault] = field(default_factory=list)
     latencies: dict[str, list[float]] = field(default_factory=dict)  # s, by request
@@ -75,7 +76,7 @@ class Audit:
     received: int  # before the reply, which the device had not counted yet
     audio: int  # frames with audio that were sent
     blocks: int  # of audio that the device took
-    boots: int
+    lives: int  # how often the device or the port was gone before
 
 
 class Watch:
@@ -105,7 +106,11 @@ class Watch:
 
     def read(self, timeout: float) -> bytes:
         """See Transport."""
-        data = self._transport.read(timeout)
+        try:
+            data = self._transport.read(timeout)
+        except LinkLost:
+            self.books.departures += 1
+            raise
         now = self._clock()
         with self._lock:
             if not data:
@@ -174,7 +179,7 @@ class Watch:
                     self.books.received,
                     self.books.audio,
                     self.books.blocks_taken,
-                    len(self.books.resets),
+                    len(self.books.resets) + self.books.departures,
                 )
             )
 
@@ -239,6 +244,11 @@ class Watch:
         with self._lock:
             return sum(max(0, asked.times - asked.answers) for asked in self._asked.values())
 
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes that may still become a frame."""
+        return self._in.pending
+
     # --- Everything else -----------------------------------------------------------------------
 
     def _on_text(self, line: str) -> None:
@@ -274,9 +284,10 @@ class Watch:
 
     def findings(self, late_s: float) -> list[Finding]:
         """What was wrong with the line and with when the device answered."""
-        return [*self._deaths(), *self._losses(), *self._delays(late_s), *self._notes()]
+        return [*self.deaths(), *self._losses(), *self._delays(late_s), *self._notes()]
 
-    def _deaths(self) -> list[Finding]:
+    def deaths(self) -> list[Finding]:
+        """Faults, restarts, and a port that went away."""
         found = [
             Finding(
                 Diagnosis.FAULT_STACK if fault.kind == FaultKind.STACK else Diagnosis.FAULT,
@@ -285,10 +296,12 @@ class Watch:
             for fault in self.books.faults
         ]
         if self.books.resets:
-            causes = [ResetCause(boot.reset_cause).name for boot in self.books.resets]
+            causes = [enum_name(ResetCause, boot.reset_cause) for boot in self.books.resets]
             found.append(
                 Finding(Diagnosis.RESET, f"{len(causes)} times: {', '.join(dict.fromkeys(causes))}")
             )
+        if self.books.departures:
+            found.append(Finding(Diagnosis.NO_PORT, f"it went away {self.books.departures} times"))
         return found
 
     def _losses(self) -> list[Finding]:
@@ -322,7 +335,7 @@ class Watch:
     @property
     def damaged_outward(self) -> int:
         """Frames that the device could not read, by its own counters."""
-        if len(self.audits) < 2 or self.audits[0].boots != self.audits[-1].boots:
+        if len(self.audits) < 2 or self.audits[0].lives != self.audits[-1].lives:
             return 0
         first, last = self.audits[0].device, self.audits[-1].device
         errors = last.crc_errors + last.framing_errors

@@ -137,6 +137,11 @@ class FrameReader:
         self._buffer = b""  # bytes since the last delimiter
         self._in_frame = False  # the last delimiter opened a frame
 
+    @property
+    def pending(self) -> int:
+        """Bytes that wait for a delimiter."""
+        return len(self._buffer)
+
     def feed(self, data: bytes) -> list[Frame]:
         """Takes the next bytes of the stream and returns the frames that they complete."""
         *closed, self._buffer = (self._buffer + data).split(b"\0")

@@ -35,7 +35,7 @@ class DeviceReset(LinkError):
         message = "the device was reset in the middle of a session"
         hint = "check the supply and the wiring"
         if cause is not None:
-            message += f" ({_enum_name(ResetCause, cause)})"
+            message += f" ({enum_name(ResetCause, cause)})"
         if fault is not None:
             message += f": {describe_fault(fault)}"
             hint = f"look the address up: arm-none-eabi-addr2line -fe firmware.elf {fault.pc:#x}"
@@ -62,19 +62,20 @@ class DeviceError(LinkError):
         name = request.wire_name() if request else f"request {request_type:#04x}"
         meaning = f": {self.error.doc}" if self.error else ""
         super().__init__(
-            f"the device refuses {name} with {_enum_name(ErrorCode, error)} {detail}{meaning}",
+            f"the device refuses {name} with {enum_name(ErrorCode, error)} {detail}{meaning}",
             self.HINTS.get(self.error, "") if self.error else "",
         )
 
 
 def describe_fault(fault: Fault) -> str:
     """One line about a fault for people."""
-    kind = _enum_name(FaultKind, fault.kind)
+    kind = enum_name(FaultKind, fault.kind)
     return (
         f"{kind} fault at {fault.pc:#010x}, called from {fault.lr:#010x}, "
         f"CFSR {fault.cfsr:#010x}, HFSR {fault.hfsr:#010x}, address {fault.address:#010x}"
     )
 
 
-def _enum_name(enum: type[ErrorCode] | type[FaultKind] | type[ResetCause], value: int) -> str:
+def enum_name(enum: type[ErrorCode] | type[FaultKind] | type[ResetCause], value: int) -> str:
+    """The name of a value; the value itself where it has none."""
     return enum(value).name if value in set(enum) else str(value)
