@@ -9,7 +9,9 @@ with Device(transport) as device:
 from __future__ import annotations
 
 import itertools
+import threading
 import time
+from collections import deque
 from collections.abc import Collection, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -20,7 +22,7 @@ from wav2small_micro.errors import W2sError
 from wav2small_micro.link.client import Device
 from wav2small_micro.link.errors import AudioLost, DeviceReset
 from wav2small_micro.link.messages import BLOCK_SAMPLES, Q16_ONE, Layer, Norm, Source, Window
-from wav2small_micro.link.session import Session
+from wav2small_micro.link.session import SEGMENT_SAMPLES, Session
 
 RATE = 16000
 SEGMENT_SECONDS = 0.5
@@ -38,6 +40,8 @@ class WindowAnswer:
     adv_q16: np.ndarray  # (3,) int32: the same, 65536 is 1.0
     level_db: float  # RMS of the last half second, 0 dB is full scale; -inf for silence
     lag_seconds: float  # how far the audio that was sent is ahead of this answer
+    lost_seconds: float = 0.0  # of audio so far that is in no window: dropped, or at a restart
+    lost_windows: int = 0  # so far, on the way from the device
 
 
 def chunks(pcm: np.ndarray, samples: int = BLOCK_SAMPLES) -> Iterator[np.ndarray]:
@@ -91,13 +95,72 @@ def read_pcm(stream: BinaryIO, samples: int = BLOCK_SAMPLES) -> Iterator[np.ndar
             yield np.frombuffer(data[:whole], "<i2")
 
 
-def paced(audio: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """The same chunks, each handed out when a microphone would have filled it."""
+def paced(audio: Iterable[np.ndarray], *, speed: float = 1.0) -> Iterator[np.ndarray]:
+    """The same chunks, each handed out when a microphone would have filled it.
+
+    `speed`: of the microphone's clock; 1.02 is 2 % fast.
+    """
     begin, samples = time.monotonic(), 0
     for chunk in audio:
         samples += len(chunk)
-        time.sleep(max(0.0, begin + samples / RATE - time.monotonic()))
+        time.sleep(max(0.0, begin + samples / (RATE * speed) - time.monotonic()))
         yield chunk
+
+
+class Capture:
+    """Audio that waits for nobody, as that of a microphone: a chunk that finds `seconds` of audio
+    waiting is dropped and counted. To be iterated once.
+
+    >>> capture = Capture(chunks(np.zeros(640, np.int16)), seconds=1)
+    >>> sum(len(chunk) for chunk in capture), capture.lost_samples
+    (640, 0)
+    """
+
+    def __init__(self, audio: Iterable[np.ndarray], *, seconds: float = 1.0) -> None:
+        self.lost_samples = 0
+        """Samples dropped before the chunk that was handed out last."""
+        self._audio = audio
+        self._room = round(seconds * RATE)
+        self._waiting: deque[tuple[np.ndarray, int] | BaseException | None] = deque()
+        self._samples = 0  # that wait
+        self._change = threading.Condition()
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        threading.Thread(target=self._fill, name="capture", daemon=True).start()
+        while True:
+            with self._change:
+                self._change.wait_for(lambda: self._waiting)
+                item = self._waiting.popleft()
+                if isinstance(item, tuple):
+                    self._samples -= len(item[0])
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            chunk, self.lost_samples = item
+            if len(chunk):
+                yield chunk
+
+    def _fill(self) -> None:
+        dropped = 0
+        end: BaseException | None = None
+        try:
+            for chunk in self._audio:
+                if self._samples + len(chunk) > self._room:
+                    dropped += len(chunk)
+                else:
+                    self._put((chunk, dropped))
+        except Exception as error:  # belongs to who iterates
+            end = error
+        self._put((np.empty(0, np.int16), dropped))
+        self._put(end)
+
+    def _put(self, item: tuple[np.ndarray, int] | BaseException | None) -> None:
+        with self._change:
+            if isinstance(item, tuple):
+                self._samples += len(item[0])
+            self._waiting.append(item)
+            self._change.notify()
 
 
 def segments_of(window: float, most: int) -> int:
@@ -126,19 +189,23 @@ def stream(
 
     `window_segments`: length of the sliding window in half seconds; `passing`: as in Device.start.
     When the device restarts, a new session goes on with the next chunk, at most `restarts` times;
-    the audio in between is lost. Raises DeviceReset, LinkLost, DeviceError.
+    the audio in between is lost. The answers say what was lost so far: that, what a `Capture`
+    dropped, and windows that did not arrive. Raises DeviceReset, LinkLost, DeviceError.
     """
 
     def start() -> Session:
         return device.start(norm=Norm.LIVE, window_segments=window_segments, passing=passing)
 
+    losses = _Losses(audio if isinstance(audio, Capture) else None)
     sent = 0
     session, origin = start(), 0
     for chunk in audio:
+        skipped = losses.skipped()
+        sent, origin = sent + skipped, origin + skipped
         try:
             session.send(chunk)
             sent += len(chunk)
-            yield from _windows(session, origin, sent)
+            yield from _windows(session, origin, sent, losses)
         except GeneratorExit:
             session.stop()
             raise
@@ -148,10 +215,40 @@ def stream(
             restarts -= 1
             device.hello()
             sent += len(chunk)
+            losses.restarted(session, sent - origin)
             session, origin = start(), sent
+    losses.skipped()
     session.drain()
-    yield from _windows(session, origin, sent)
+    yield from _windows(session, origin, sent, losses)
     session.stop()
+
+
+class _Losses:
+    """What a stream has lost so far."""
+
+    def __init__(self, capture: Capture | None = None) -> None:
+        self._capture = capture
+        self._skipped = 0  # samples that the capture dropped
+        self._samples = 0  # of sessions that ended in a restart, after their last window
+        self._windows = 0  # of those sessions
+
+    def skipped(self) -> int:
+        """Samples that the capture dropped since the last call."""
+        before, self._skipped = self._skipped, self._capture.lost_samples if self._capture else 0
+        return self._skipped - before
+
+    def restarted(self, session: Session, samples: int) -> None:
+        """The session is over after so many samples."""
+        self._windows += session.missing_windows
+        self._samples += max(0, samples - session.next_segment * SEGMENT_SAMPLES)
+
+    def seconds(self) -> float:
+        """Audio in no window."""
+        return (self._skipped + self._samples) / RATE
+
+    def windows(self, session: Session) -> int:
+        """Windows that did not arrive, with those of the session that runs."""
+        return self._windows + session.missing_windows
 
 
 def listen(
@@ -175,21 +272,31 @@ def listen(
     try:
         while seconds is None or time.monotonic() - begin < seconds:
             session.poll(_POLL_S)
-            yield from _windows(session, 0, 0)
+            yield from _windows(session, 0, 0, _Losses())
     except GeneratorExit:
         session.stop()
         raise
     session.stop()
 
 
-def _windows(session: Session, origin: int, sent: int) -> Iterator[WindowAnswer]:
+def _windows(session: Session, origin: int, sent: int, losses: _Losses) -> Iterator[WindowAnswer]:
     while session.windows:
-        yield _answer(session.windows.popleft(), origin, sent)
+        yield _answer(session, session.windows.popleft(), origin, sent, losses)
 
 
-def _answer(window: Window, origin: int, sent: int) -> WindowAnswer:
+def _answer(
+    session: Session, window: Window, origin: int, sent: int, losses: _Losses
+) -> WindowAnswer:
     adv_q16 = np.array([window.arousal, window.dominance, window.valence], np.int32)
     seconds = origin / RATE + (window.segment + 1) * SEGMENT_SECONDS
     with np.errstate(divide="ignore"):
         level = float(20 * np.log10(window.level_rms / _FULL_SCALE))
-    return WindowAnswer(seconds, adv_q16 / Q16_ONE, adv_q16, level, max(0.0, sent / RATE - seconds))
+    return WindowAnswer(
+        seconds=seconds,
+        adv=adv_q16 / Q16_ONE,
+        adv_q16=adv_q16,
+        level_db=level,
+        lag_seconds=max(0.0, sent / RATE - seconds),
+        lost_seconds=losses.seconds(),
+        lost_windows=losses.windows(session),
+    )

@@ -149,4 +149,5 @@ class _JsonLines(Sink):
         found |= {name: float(x) for name, x in zip(DIMENSIONS, answer.adv, strict=True)}
         level = answer.level_db if math.isfinite(answer.level_db) else None
         found |= {"q16": answer.adv_q16, "level_db": level, "lag_seconds": answer.lag_seconds}
+        found |= {"lost_seconds": answer.lost_seconds, "lost_windows": answer.lost_windows}
         print_json_line(found | {"delay_seconds": delay})

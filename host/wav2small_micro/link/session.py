@@ -57,7 +57,7 @@ class Session:
         self.windows: deque[messages.Window] = deque()
         self.profile: deque[messages.BlockTicks] = deque()
         self.missing_windows = 0  # lost on the way, as far as later ones have shown
-        self._next_segment = 0
+        self.next_segment = 0  # of the window that comes next
         self._device = device
         self._windowed = windowed
         self._slow = slow  # its answer is computed when the audio has ended
@@ -164,10 +164,10 @@ class Session:
 
     def on_window(self, window: messages.Window) -> None:
         """Takes a window of this session, and sees whether some before it are lost."""
-        if window.segment < self._next_segment:
+        if window.segment < self.next_segment:
             return  # it came twice
-        self.missing_windows += window.segment - self._next_segment
-        self._next_segment = window.segment + 1
+        self.missing_windows += window.segment - self.next_segment
+        self.next_segment = window.segment + 1
         self.windows.append(window)
 
     def sent_under(self, seq: int) -> bool:
@@ -219,7 +219,7 @@ class Session:
     def _check_windows(self) -> None:
         samples = self._samples if self._windowed else 0
         due = max(0, samples - WINDOW_LAG_SAMPLES) // SEGMENT_SAMPLES
-        missing = self.missing_windows + max(0, due - self._next_segment)
+        missing = self.missing_windows + max(0, due - self.next_segment)
         if missing:
             raise AudioLost(
                 f"{missing} windows did not arrive",
