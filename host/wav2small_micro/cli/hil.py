@@ -84,8 +84,9 @@ def hil(
         target = _target(port, emulator, loaded.folder, baud, link, status.update)
         options = Options(clips=files, soak_seconds=seconds, late_s=late)
         suite = Suite(Rig(target, loaded, options, status.update), CHECKS)
+        names, _ = suite.names(only), suite.rig.clips  # what is misnamed is said first
         try:
-            suite.run(only)
+            suite.run(names)
         finally:
             suite.rig.close()
         _save(suite, html, junit)

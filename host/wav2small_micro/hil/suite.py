@@ -91,12 +91,15 @@ class Suite:
         self.results: dict[str, Result] = {}
 
     def run(self, names: Iterable[str] | None = None) -> None:
-        """Runs these checks, or all of them. Raises W2sError for one that there is not."""
-        for name in self.names(names):
+        """Runs these checks, or all of them."""
+        for name in self.checks if names is None else names:
             self.result(name)
 
     def names(self, wanted: Iterable[str] | None = None) -> list[str]:
-        """Names of checks that begin with one of ``wanted``, in the order of the suite."""
+        """Names of checks that are, or begin with, one of ``wanted``, in the order of the suite.
+
+        Raises W2sError where there is none.
+        """
         if wanted is None:
             return list(self.checks)
         wanted = list(wanted)
