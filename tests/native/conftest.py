@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The firmware's application as a process of this machine, under AddressSanitizer and UBSan."""
 
+import functools
 import os
 import re
 import select
@@ -57,8 +58,9 @@ def weights() -> Path:
 
 @pytest.fixture(scope="session")
 def build_app(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """The function that builds the application over host_board.c around a model's C code."""
+    """The function that builds the application over host_board.c around a model's C code, once."""
 
+    @functools.cache
     def build(weights: Path, *options: str) -> Path:
         firmware = paths.repo_root() / "firmware"
         library = firmware / "lib" / "wav2small"

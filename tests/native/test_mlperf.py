@@ -2,8 +2,15 @@
 """MLPerf Tiny's text commands: the parser against a grammar of its own, and conversations."""
 
 import ctypes
+import json
+import os
+import pty
 import re
-from collections.abc import Callable
+import subprocess
+import sys
+import tty
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +19,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from support.sessions import blocks, noise, run_clip, start
+from support.tiny_runner import Port, Runner
 
 from wav2small_micro import paths
 from wav2small_micro.audio import Clip
@@ -358,6 +366,80 @@ def test_firmware_for_the_runner_starts_with_text_alone(
     assert device.silent()
     assert isinstance(device.ask(Hello(PROTOCOL_VERSION)), HelloReply)
     assert device.read().message is not None, "the fault of the run before"
+
+
+# --- At a serial port ----------------------------------------------------------------------------
+
+
+@contextmanager
+def at_a_port(binary: Path) -> Iterator[tuple[str, Callable[[], None]]]:
+    """A pty for the application, and the function that starts it there."""
+    controller, terminal = pty.openpty()
+    tty.setraw(terminal)
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> None:
+        started.append(subprocess.Popen([binary], stdin=controller, stdout=controller))
+
+    try:
+        yield os.ttyname(terminal), start
+    finally:
+        for process in started:
+            process.kill()
+            process.wait(10)
+        os.close(terminal)
+        os.close(controller)
+
+
+def test_runner_that_hears_the_board_start(
+    build_app: Callable[..., Any], weights: Path, clips: list[Clip]
+) -> None:
+    """Byte for byte it is text. The `m-ready` of the start is read first: it answers nothing."""
+    data = clips[0].pcm[4000:4800].tobytes()
+    with at_a_port(build_app(weights, "-DMLPERF_RUNNER=1")) as (url, begin):
+        port = Port(url, 30)
+        try:
+            begin()
+            assert port.answer()[-2:] == ["m-init-done", "m-ready"]
+            runner = Runner(port)
+            runner.identify(settle=0)
+            loops = runner.run([data], loops=2, runs=2, warmups=0)
+            assert port.error is None
+        finally:
+            port.close()
+    assert runner.facts["name"] == "wav2small-micro"
+    assert runner.facts["model"] == "w2s01"
+    assert len(loops[0].results) == 3
+    assert loops[0].results == loops[1].results
+
+
+def test_command_line_at_a_port(app_binary: Path, weights: Path, clip_paths: list[Path]) -> None:
+    model = weights.parents[1].name
+    other = next(name for name in paths.model_names() if name != model)
+
+    def w2s(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "wav2small_micro", "mlperf", *map(str, clip_paths[:2])]
+        command += ["--port", url, "--seconds", "0.2", "--model", model, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    with at_a_port(app_binary) as (url, begin):
+        begin()
+        ran = w2s("--runs", "2", "--json")
+        assert ran.returncode == 0, ran.stderr
+        result = json.loads(ran.stdout)
+        assert result["identical"]
+        assert result["device"]["model"] == "w2s01"
+        assert len(result["loops"]) == 5
+        throughput, latency = result["median"]["throughput"], result["median"]["latency_ms"]
+        assert throughput == pytest.approx(1000 / latency)
+        assert result["median"]["instructions"] is None
+        assert any("10 s are wanted" in rule for rule in result["rules"]["broken"])
+        ran = w2s("--mode", "accuracy")
+        assert ran.returncode == 0
+        assert "Median of 2 loops" in ran.stdout
+        ran = w2s("--model", other)
+        assert ran.returncode == 1
+        assert f"the device runs {model!r}, not {other!r}" in ran.stderr
 
 
 # --- Sessions and the benchmark on one engine ----------------------------------------------------

@@ -56,6 +56,10 @@ class Port:
         """Sends a command, and its end by itself, and waits for the answer."""
         self._serial.write(text.encode())
         self._serial.write(b"%")
+        return self.answer(text)
+
+    def answer(self, text: str = "nothing") -> str | list[str]:
+        """Waits for the answer to `text`."""
         lines: list[str] = []
         while True:
             try:

@@ -71,6 +71,7 @@ def mlperf(
 
     if port is not None and emulator is not None:
         raise W2sError("a port and an emulator at once", "name one of --port and --emulator")
+    benchmark.check_mode(mode)
     loaded = Model.load(model)
     excerpts = _excerpts(clips, seconds)
     with closing(NativeEngine(loaded)) as reference:
@@ -152,11 +153,17 @@ def _export(
 
     runs = runs or export.choose_runs(excerpts)
     files = export.write(folder, excerpts, reference, runs=runs, warmups=warmups)
+    missing = export.missing_classes(excerpts, reference)
     if json:
-        print_json({"folder": folder, "files": files})
+        print_json({"folder": folder, "files": files, "missing_classes": missing})
         return
     for file in files:
         out.print(str(file), highlight=False, soft_wrap=True)
+    if missing:
+        err.print(
+            f"[yellow]warning:[/] {' and '.join(missing)} the greatest of no clip: the runner's "
+            "accuracy mode will stop at its AUC"
+        )
 
 
 # --- What came out --------------------------------------------------------------------------------

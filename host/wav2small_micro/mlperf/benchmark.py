@@ -8,6 +8,7 @@ which the runner gives up.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import statistics
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from wav2small_micro.emulator import NS_PER_INSTRUCTION
 from wav2small_micro.engines.base import Engine
 from wav2small_micro.errors import W2sError
+from wav2small_micro.link.errors import LinkError
 from wav2small_micro.mlperf.device import RUNNER_PATIENCE_S, DeviceUnderTest, Inference
 
 MODES = ("performance", "energy", "accuracy")
@@ -72,6 +74,12 @@ class Loop:
         return None if self.latency_s is None else self.latency_s * 1e9 / NS_PER_INSTRUCTION
 
 
+def check_mode(mode: str) -> None:
+    """Raises W2sError, naming the modes, for one that there is not."""
+    if mode not in MODES:
+        raise W2sError(f"there is no mode {mode!r}", f"modes: {', '.join(MODES)}")
+
+
 def run(
     device: DeviceUnderTest,
     excerpts: Sequence[Excerpt],
@@ -88,21 +96,23 @@ def run(
     In accuracy mode every clip has its turn once. Where ``runs`` is None there are as many as the
     rules want. The device is in performance mode at the end.
     """
-    if mode not in MODES:
-        raise W2sError(f"there is no mode {mode!r}", f"modes: {', '.join(MODES)}")
+    check_mode(mode)
     if runs is None:
         runs = 1 if mode == "accuracy" else _choose_runs(device, excerpts[0], mode, loops)
     done: list[Loop] = []
     device.set_mode("energy" if mode == "energy" else "performance")
-    for i in range(len(excerpts) if mode == "accuracy" else loops):
-        excerpt = excerpts[i % len(excerpts)]
-        device.load(excerpt.pcm)
-        expected = reference.run(excerpt.pcm).adv_q16
-        assert expected is not None, "an integer engine"
-        done.append(Loop(excerpt, device.infer(runs, warmups), expected))
-        progress(done[-1])
-    if mode == "energy":
-        device.set_mode("performance")
+    try:
+        for i in range(len(excerpts) if mode == "accuracy" else loops):
+            excerpt = excerpts[i % len(excerpts)]
+            device.load(excerpt.pcm)
+            expected = reference.run(excerpt.pcm).adv_q16
+            assert expected is not None, "an integer engine"
+            done.append(Loop(excerpt, device.infer(runs, warmups), expected))
+            progress(done[-1])
+    finally:
+        if mode == "energy":
+            with contextlib.suppress(LinkError):  # what went wrong before matters more
+                device.set_mode("performance")
     return done
 
 

@@ -50,6 +50,16 @@ def choose_runs(excerpts: Sequence[Excerpt]) -> int:
     return max(1, round(_LOOP_S / (_WORK * seconds)))
 
 
+def missing_classes(excerpts: Sequence[Excerpt], reference: Engine) -> list[str]:
+    """Dimensions that are the greatest of no clip: the runner's AUC fails without any of them."""
+    there = {_label(excerpt, reference) for excerpt in excerpts}
+    return [name for label, name in enumerate(DIMENSIONS) if label not in there]
+
+
+def _label(excerpt: Excerpt, reference: Engine) -> int:
+    return int(np.argmax(reference.run(excerpt.pcm).adv))
+
+
 def write(
     folder: Path, excerpts: Sequence[Excerpt], reference: Engine, *, runs: int, warmups: int
 ) -> list[Path]:
@@ -70,7 +80,7 @@ def write(
         pcm = excerpt.pcm.astype("<i2").tobytes()
         (data / name).write_bytes(pcm)
         files.append(data / name)
-        label = int(np.argmax(reference.run(excerpt.pcm).adv))
+        label = _label(excerpt, reference)
         rows.append((name, len(DIMENSIONS), label, len(pcm), len(pcm)))
     with (data / "y_labels.csv").open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
