@@ -22,7 +22,7 @@ def test_from_a_folder_to_a_split(w2s: W2s, tmp_path: Path, clip_paths: list[Pat
     ran = w2s("data", "check", speech)
     assert ran.code == 1
     assert "duplicate: speech/ben/again.flac" in ran.stdout
-    assert "too short: speech/cleo/no_short_en.flac" in ran.stdout
+    assert "too short: speech/ben/no_short_en.flac" in ran.stdout
     assert "unreadable: speech/cleo/broken.wav" in ran.stdout
     found = w2s("data", "check", speech, "--out", usable, "--json")
     assert found.code == 0

@@ -21,6 +21,7 @@ from wav2small_micro.cli import (
     models,
     soak,
     stream,
+    teachers,
 )
 from wav2small_micro.cli.console import ErrorsWithHints
 
@@ -63,6 +64,8 @@ app.command(rich_help_panel="Firmware")(hil.hil)
 app.command(rich_help_panel="Firmware")(soak.soak)
 app.command(rich_help_panel="Firmware")(energy.energy)
 app.add_typer(data.data, name="data", rich_help_panel="Models")
+app.command(rich_help_panel="Models")(teachers.teach)
+app.command(rich_help_panel="Models")(teachers.label)
 app.command(rich_help_panel="Models")(distill.distill)
 app.command("import", rich_help_panel="Models")(importing.import_)
 app.command(rich_help_panel="Models")(models.convert)

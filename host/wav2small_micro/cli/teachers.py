@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``w2s teach`` and ``label``: a teacher of one's own, and what a teacher says of clips."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from wav2small_micro.cli.console import JsonOption, err, flat_rows, out, print_json, table
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+    )
+
+
+def label(
+    teacher: Annotated[
+        str,
+        typer.Argument(
+            help="wav2vec2, wavlm, wav2vec2+wavlm (their mean), a folder, a file .onnx or .keras."
+        ),
+    ],
+    manifest: Annotated[Path, typer.Argument(help="Manifest of the clips.")],
+    out_path: Annotated[Path, typer.Option("--out", "-o", help="Labels to write or go on with.")],
+    split: Annotated[str | None, typer.Option(help="Only train, dev or test.")] = None,
+    batch: Annotated[float, typer.Option(help="Seconds of audio in a batch.")] = 40.0,
+    json: JsonOption = False,
+) -> None:
+    """Label the clips of a manifest with a teacher's arousal, dominance and valence.
+
+    A run that was stopped goes on where it was, and ends with the same labels.
+    """
+    from wav2small_micro import labelling
+    from wav2small_micro.data import manifest as manifests
+    from wav2small_micro.teachers import base
+
+    read = manifests.read(manifest).select(split)
+    model = base.load(teacher)
+    with _bar() as bar:
+        task = bar.add_task("labelling", total=len(read))
+        outcome = labelling.label(
+            model, read, out_path, batch, lambda done, total, _: bar.update(task, completed=done)
+        )
+    if json:
+        facts = {"teacher": model.name, "revision": model.revision, "sha256": model.sha256}
+        print_json({"labels": str(out_path), **facts, **vars(outcome)})
+        return
+    for path, reason in outcome.unreadable:
+        out.print(f"left out: {path}: {reason}", markup=False, soft_wrap=True)
+    out.print(
+        f"{out_path}: {outcome.new} labels by {model.name}, {outcome.before} were there",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def teach(
+    folder: Annotated[Path, typer.Argument(help="Folder of the teacher, to make or go on with.")],
+    manifest: Annotated[Path, typer.Option("--manifest", help="Labelled speech, with a split.")],
+    json: JsonOption = False,
+) -> None:
+    """Train a teacher on labelled speech, choosing by cross-validation over speakers.
+
+    Writes teacher.json, teacher.npz and labels.csv: its answers for the manifest's clips, those of
+    the train side by a fit that has not heard the speaker.
+    """
+    from wav2small_micro import teaching
+    from wav2small_micro.data import manifest as manifests
+
+    read = manifests.read(manifest)
+    with _bar() as bar:
+        tasks = {name: bar.add_task(name, total=None) for name in ("features", "choosing")}
+        facts = teaching.teach(
+            read,
+            folder,
+            progress=lambda what, done, total: bar.update(tasks[what], completed=done, total=total),
+        )
+    shown = {key: facts[key] for key in ("clips", "rated_by_people", "gamma")}
+    shown |= {"sets": ", ".join(facts["sets"])}
+    shown |= {"cross_validation": facts["cross_validation"][0]["ccc"], "dev": facts["dev"]}
+    if json:
+        print_json(facts)
+    else:
+        out.print(table(str(folder), ["", "value"], flat_rows(shown)))

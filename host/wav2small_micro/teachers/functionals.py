@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""openSMILE functionals of a clip, and each carried to a normal distribution by its ranks.
+
+Feature sets: eGeMAPSv02 (Eyben et al., IEEE Trans. Affective Computing 7, 2016), 88 values, and
+ComParE 2016 (Schuller et al., Interspeech 2016), 6,373 values. Their scales differ by many orders
+and their tails are long: a feature is mapped through its own quantiles in the training audio.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wav2small_micro.audio import RATE
+from wav2small_micro.errors import W2sError
+
+SETS = ("eGeMAPSv02", "ComParE_2016")
+
+KNOTS = 101
+"""Quantiles that a feature is mapped through."""
+
+TAIL = 0.005
+"""What lies beyond this quantile, on either side, is as far out as the quantile itself."""
+
+Pcm = NDArray[np.int16]
+
+
+@cache
+def _smile(name: str) -> Any:
+    try:
+        import opensmile
+    except ImportError as error:
+        raise W2sError(
+            "this teacher needs openSMILE", "pip install 'wav2small-micro[teach]'"
+        ) from error
+    if name not in SETS:
+        raise W2sError(f"no feature set {name!r}", f"one of {', '.join(SETS)}")
+    return opensmile.Smile(feature_set=opensmile.FeatureSet[name])
+
+
+def extract(pcm: Pcm, name: str) -> NDArray[np.float32]:
+    """The functionals of one clip, (88,) or (6373,); 0 where openSMILE has no value."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of clips too short for some functional
+        table = _smile(name).process_signal(pcm.astype(np.float32) / 32768, RATE)
+    return np.nan_to_num(table.to_numpy(np.float32)[0], posinf=0, neginf=0)
+
+
+@dataclass(frozen=True)
+class Gauss:
+    """Maps each feature through ``knots``, (KNOTS, F), onto a standard normal."""
+
+    knots: NDArray[np.float32]
+
+    @classmethod
+    def fit(cls, features: NDArray[np.float32]) -> Gauss:
+        """From features (N, F) of the training audio."""
+        return cls(np.quantile(features, _grid(), axis=0).astype(np.float32))
+
+    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Features (N, F) to about -2.6..2.6. A value that many clips share goes to the middle of
+        its ranks."""
+        share = np.clip(_grid(), TAIL, 1 - TAIL)
+        levels = np.array([NormalDist().inv_cdf(float(x)) for x in share])
+        mapped = np.empty(features.shape, np.float32)
+        for i, knots in enumerate(self.knots.T):
+            steps, which = np.unique(knots, return_inverse=True)
+            middle = np.bincount(which, levels) / np.bincount(which)
+            mapped[:, i] = np.interp(features[:, i], steps, middle)
+        return mapped
+
+
+def _grid() -> NDArray[np.float64]:
+    return np.linspace(0, 1, KNOTS)
+
+
+def extract_all(
+    read: Sequence[Callable[[], Pcm]],
+    names: Sequence[str],
+    keys: Sequence[str],
+    folder: Path,
+    progress: Callable[[int, int], None],
+) -> dict[str, NDArray[np.float32]]:
+    """Functionals of many clips by feature set, (N, F) each, kept in a folder 64 clips a file.
+
+    ``keys`` name the clips; what is in the folder under the same keys is not computed again, so
+    that a run that was stopped goes on.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in names}
+    for start in range(0, len(keys), 64):
+        some = slice(start, start + 64)
+        pieces = _piece(read[some], names, list(keys[some]), folder / f"{start // 64:05d}.npz")
+        for name in names:
+            found[name].append(pieces[name])
+        progress(min(start + 64, len(keys)), len(keys))
+    return {name: np.concatenate(pieces) for name, pieces in found.items()}
+
+
+def _piece(
+    read: Sequence[Callable[[], Pcm]], names: Sequence[str], keys: list[str], path: Path
+) -> dict[str, NDArray[np.float32]]:
+    if path.is_file():
+        with np.load(path) as stored:
+            if stored["keys"].tolist() == keys and set(names) <= set(stored.files):
+                return {name: stored[name] for name in names}
+    clips = [each() for each in read]
+    made = {name: np.stack([extract(pcm, name) for pcm in clips]) for name in names}
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        np.savez(file, keys=np.array(keys), **made)  # type: ignore[arg-type]
+    os.replace(temporary, path)
+    return made
