@@ -5,8 +5,8 @@ The application in firmware/src is PlatformIO's own business, and the board's co
 (firmware/platforms/cortexm). The model is `custom_model` of platformio.ini, or W2S_MODEL: the
 name of a folder in models/, or a path. The kernel set is the board's `build.kernels`, or
 W2S_KERNELS: a folder of firmware/lib/wav2small/kernels. What is copied to RAM at start is
-`custom_placement` of platformio.ini, or W2S_PLACEMENT. W2S_MLPERF makes a firmware for the runner of
-MLPerf Tiny, W2S_BAUD gives the UART another rate: docs/mlperf-tiny.md.
+`custom_placement` of platformio.ini, or W2S_PLACEMENT. W2S_MLPERF makes a firmware for the runner
+of MLPerf Tiny, W2S_BAUD gives the UART another rate: docs/mlperf-tiny.md.
 """
 
 import os

@@ -10,7 +10,7 @@
 enum {
     ROW_BYTES = 8,         /* of a line of `db print` */
     ANSWER_DECIMALS = 5,   /* 10^-5 is less than a step of Q16: the text tells the exact integer */
-    EDGE_US = 10,          /* how long the marker stays up; the runner's meters want 1 */
+    PULSE_US = 10,         /* how long the marker stays up; the runner's meters want 1 */
     LONGEST_ECHO = 40,     /* characters of an unknown command that are said again */
     MICROSECONDS = 1000000 /* in a second */
 };
@@ -68,8 +68,8 @@ static void say_profile(const mlperf_t *mlperf) {
 static void say_help(void) {
     outlet_print("name         : which device this is");
     outlet_print("profile      : its firmware and its model");
-    outlet_print("timestamp    : a time in us as m-lap-us-N, or an edge of the marker");
-    outlet_print("mode [M]     : performance (times as text) or energy (as edges)");
+    outlet_print("timestamp    : a time in us as m-lap-us-N, or a pulse of the marker");
+    outlet_print("mode [M]     : performance (times as text) or energy (as pulses)");
     outlet_print("db load N    : expect N bytes: int16 samples, the low byte first, 16 kHz");
     outlet_print("db HH[HH]    : the next bytes");
     outlet_print("db print [N] [OFFSET] : N of them again, all without N");
@@ -102,18 +102,18 @@ static uint64_t microseconds(void) {
     return ticks / hz * MICROSECONDS + ticks % hz * MICROSECONDS / hz;
 }
 
-/* The falling edge is what the runner's power monitor counts. */
-static void give_edge(void) {
+/* A pulse has one edge of either kind: the power monitor counts one. */
+static void give_pulse(void) {
     const uint64_t begin = microseconds();
     board_marker(true);
-    while (microseconds() - begin < EDGE_US) {
+    while (microseconds() - begin < PULSE_US) {
     }
     board_marker(false);
 }
 
 static void give_timestamp(const mlperf_t *mlperf) {
     if (mlperf->energy) {
-        give_edge();
+        give_pulse();
     } else {
         say_number("m-lap-us-", microseconds(), "");
     }
@@ -232,7 +232,7 @@ static w2s_status infer(mlperf_t *mlperf) {
     return status == W2S_OK ? w2s_finish(engine, &mlperf->answer) : status;
 }
 
-/* In energy mode the marker has other work: an edge more would be a time stamp. */
+/* In energy mode the marker has other work: a pulse more would be a time stamp. */
 static w2s_status infer_marked(mlperf_t *mlperf) {
     if (mlperf->energy) {
         return infer(mlperf);

@@ -43,7 +43,7 @@ typedef struct {
     uint32_t size; /* announced by `db load`; 0: nothing */
     uint32_t loaded;
 
-    bool energy; /* time stamps are edges of the marker, not text */
+    bool energy; /* time stamps are pulses of the marker, not text */
     mlperf_phase_t phase;
     uint32_t runs; /* to be measured */
     uint32_t left; /* of this phase */

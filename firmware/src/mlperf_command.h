@@ -25,7 +25,7 @@ typedef enum {
     MLPERF_RESULTS,
     MLPERF_MODE,             /* which one is it? */
     MLPERF_MODE_PERFORMANCE, /* time stamps as text */
-    MLPERF_MODE_ENERGY,      /* time stamps as edges of a pin */
+    MLPERF_MODE_ENERGY,      /* time stamps as pulses of a pin */
     MLPERF_DB_LOAD,          /* first: bytes */
     MLPERF_DB_DATA,          /* bytes, count */
     MLPERF_DB_PRINT,         /* first: bytes or MLPERF_EVERYTHING, second: offset */

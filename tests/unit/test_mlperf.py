@@ -251,10 +251,15 @@ def test_export_is_what_the_runner_reads(tmp_path: Path) -> None:
         ((loop, steps),) = test["script"][0].items()
         assert loop == ("loop" if mode == "accuracy" else "loop 5")
         assert steps == ["download", f"infer {infer}"]
-    (board,) = yaml.safe_load((tmp_path / "devices.yaml").read_text())
-    assert board["type"] == "dut"
-    assert set(board["baud"]) == {"performance", "accuracy", "energy"}
-    assert all(isinstance(product, int) for ids in board["usb"].values() for product in ids)
+    devices = yaml.safe_load((tmp_path / "devices.yaml").read_text())
+    assert [device["type"] for device in devices] == ["dut", "interface", "power"]
+    assert set(devices[0]["baud"]) == {"performance", "accuracy", "energy"}
+    known: set[tuple[int, int]] = set()
+    for device in devices:
+        for vendor, products in device["usb"].items():
+            for product in products if isinstance(products, list) else [products]:
+                assert (vendor, product) not in known, "the runner would take one for another"
+                known.add((vendor, product))
     assert export.missing_classes(clips, Same()) == ["dominance", "valence"]
 
 

@@ -236,7 +236,7 @@ def _print(result: dict[str, Any], loops: Sequence[Loop], env: str | None) -> No
         out.print(f"Median of {len(loops)} loops: {millions:.2f} M instructions")
         out.print("QEMU counts instructions and knows no time: w2s bench models the cycles.")
     if result["mode"] == "energy":
-        out.print("The energy is the meter's to tell, between two falling edges of the marker.")
+        out.print("The energy is the meter's to tell, between two pulses of the marker.")
     for rule in result["rules"]["broken"]:
         out.print(f"[yellow]not by the rules:[/] {rule}")
 

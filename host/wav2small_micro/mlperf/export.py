@@ -102,19 +102,31 @@ def _write_settings(folder: Path, runs: int, warmups: int) -> list[Path]:
 
 
 def _devices() -> str:
+    """The device, and for energy what the runner knows by these names: an interface, a monitor."""
     usb = "".join(
         f"    0x{vendor:04X}: [{', '.join(f'0x{product:04X}' for product in products)}]\n"
         for vendor, products in _USB.items()
     )
     return (
-        "# Remove every line of usb that is not your board: the runner takes the first that fits.\n"
+        "# Keep the one line of usb that is your serial adapter: the runner takes any that fits.\n"
         "- name: w2s\n"
         "  type: dut\n"
         "  baud:\n"
         f"    performance: {DEFAULT_BAUD}\n"
         f"    accuracy: {DEFAULT_BAUD}\n"
         f"    energy: {ENERGY_BAUD}\n"
-        "  usb:\n" + usb
+        "  usb:\n" + usb + "# For energy mode: the serial adapter is not connected then.\n"
+        "- name: stm32h573i-dk\n"
+        "  type: interface\n"
+        "  baud: 115200\n"
+        "  usb:\n"
+        "    0x0483: 0x374E\n"
+        "- name: lpm01a\n"
+        "  type: power\n"
+        "  baud: 3686400\n"
+        "  voltage: 3.3\n"
+        "  usb:\n"
+        "    0x0483: 0x5740\n"
     )
 
 
