@@ -19,6 +19,7 @@ from wav2small_micro.cli import (
     live,
     mlperf,
     models,
+    profile,
     soak,
     stream,
     teachers,
@@ -59,6 +60,7 @@ app.command(rich_help_panel="Firmware")(firmware.build)
 app.command(rich_help_panel="Firmware")(firmware.flash)
 app.command(rich_help_panel="Firmware")(firmware.size)
 app.command(rich_help_panel="Firmware")(bench.bench)
+app.command(rich_help_panel="Firmware")(profile.profile)
 app.command(rich_help_panel="Firmware")(mlperf.mlperf)
 app.command(rich_help_panel="Firmware")(hil.hil)
 app.command(rich_help_panel="Firmware")(soak.soak)

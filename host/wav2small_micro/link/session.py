@@ -55,7 +55,8 @@ class Session:
     ) -> None:
         self.number = number
         self.windows: deque[messages.Window] = deque()
-        self.profile: deque[messages.BlockTicks] = deque()
+        self.profile: list[messages.BlockTicks] = []
+        self.answered: list[tuple[int, int]] = []  # half second, length of the profile then
         self.missing_windows = 0  # lost on the way, as far as later ones have shown
         self.next_segment = 0  # of the window that comes next
         self._device = device
@@ -169,6 +170,8 @@ class Session:
         self.missing_windows += window.segment - self.next_segment
         self.next_segment = window.segment + 1
         self.windows.append(window)
+        if self.profile:
+            self.answered.append((window.segment, len(self.profile)))
 
     def sent_under(self, seq: int) -> bool:
         """Whether one of this session's blocks went out under this sequence number."""

@@ -30,7 +30,7 @@ from wav2small_micro.plan import BANDS, MEL, Plan
 from wav2small_micro.profiler import counts, cycles, fetch, parts
 from wav2small_micro.profiler.image import Image
 
-PARTS = (*parts.LAYERS, "network", "front_end", "clock", "link", "loop")
+PARTS = (*parts.LAYERS, "flow", "network", "front_end", "clock", "link", "interrupts", "loop")
 CLOCKS_HZ = (168_000_000, 64_000_000)
 """Clocks that the deadline of a block is checked at."""
 SECONDS = 2.0
@@ -109,7 +109,7 @@ def run(
         elf = Path(shutil.copy(build(case, progress), folder))
         measured = counts.measure(elf, board, pcm, link=link)
         size = pio.elf_size(elf)
-        waits = _flash_waits(elf, board, measured.functions) if timed else None
+        waits = flash_waits(elf, board, measured.functions) if timed else None
     return {
         "rows": list(_rows(case, measured.profile, macs(model.plan), timed)),
         "firmware": [
@@ -168,7 +168,7 @@ def _figures(cost: parts.Cost, timed: bool) -> dict[str, Any]:
     }
 
 
-def _flash_waits(
+def flash_waits(
     elf: Path, board: pio.Board, functions: dict[str, parts.Cost]
 ) -> dict[str, Any] | None:
     """Code in flash that its cache cannot hold, and an estimate of the cycles that it waits."""
@@ -216,20 +216,27 @@ def _deadline(each: np.ndarray, clock_hz: int) -> dict[str, Any]:
     }
 
 
-def worst_response(seconds: np.ndarray) -> float:
-    """Longest time from a block's arrival, one every 20 ms, until its work is done.
+def responses(seconds: np.ndarray) -> np.ndarray:
+    """From each block's arrival, one every 20 ms, until its work is done; (blocks,) both.
 
-    >>> round(worst_response(np.array([0.01, 0.03, 0.015])), 3)
-    0.03
+    >>> responses(np.array([0.01, 0.03, 0.015])).round(3).tolist()
+    [0.01, 0.03, 0.025]
+    """
+    arrivals = parts.BLOCK_SECONDS * np.arange(len(seconds))
+    done, found = 0.0, []
+    for arrival, work in zip(arrivals, seconds, strict=True):
+        done = max(done, arrival) + work
+        found.append(done - arrival)
+    return np.array(found)
+
+
+def worst_response(seconds: np.ndarray) -> float:
+    """The longest of :func:`responses`.
+
     >>> round(worst_response(np.array([0.01, 0.03, 0.025])), 3)
     0.035
     """
-    arrivals = parts.BLOCK_SECONDS * np.arange(len(seconds))
-    done, worst = 0.0, 0.0
-    for arrival, work in zip(arrivals, seconds, strict=True):
-        done = max(done, arrival) + work
-        worst = max(worst, done - arrival)
-    return float(worst)
+    return float(responses(seconds).max())
 
 
 # --- The record -----------------------------------------------------------------------------------

@@ -36,6 +36,8 @@ class Measurement:
     """Per second of audio, from the reset on."""
     stack_used: int
     """Bytes."""
+    window_segments: int
+    """Half seconds that each answer was over."""
 
 
 def measure(
@@ -52,15 +54,18 @@ def measure(
         table = parts.table(image, timed=board.cpu in TIMED_CPUS)
         capacity = round(_EVENTS_A_SECOND * (seconds + 1))
         session = plugin.Session(Path(folder), table, capacity)
-        stack_used = _run(elf, board, pcm, link, session.options())
+        stack_used, window = _run(elf, board, pcm, link, session.options())
         return Measurement(
             parts.attribute(session.events(), SKIPPED_BLOCKS),
             parts.functions(image, table, session.heat(), seconds),
             stack_used,
+            window,
         )
 
 
-def _run(elf: Path, board: Board, pcm: np.ndarray, link: LinkKind, options: list[str]) -> int:
+def _run(
+    elf: Path, board: Board, pcm: np.ndarray, link: LinkKind, options: list[str]
+) -> tuple[int, int]:
     whole = len(pcm) // BLOCK_SAMPLES * BLOCK_SAMPLES
     with (
         Emulator(elf, board, link=link, options=options) as emulator,
@@ -70,4 +75,4 @@ def _run(elf: Path, board: Board, pcm: np.ndarray, link: LinkKind, options: list
         session = device.start(norm=Norm.LIVE, window_segments=window)
         session.send(pcm[:whole])
         session.drain()
-        return device.counters().stack_high_water
+        return device.counters().stack_high_water, window

@@ -76,6 +76,7 @@ class Event(IntEnum):
     HOP = 2
     CLOCK = 3
     MILLISECOND = 4
+    WINDOW = 5
     STORE = STORE_EVENT
 
 
@@ -84,6 +85,7 @@ _EVENT_FUNCTIONS = {
     Event.HOP: "w2s_push",
     Event.CLOCK: "board_ticks",
     Event.MILLISECOND: "SysTick_Handler",
+    Event.WINDOW: "w2s_window",
 }
 _SCOPE_FUNCTIONS = {
     Scope.CLOCK: ("board_ticks", "read_clock"),
@@ -133,14 +135,24 @@ def functions(
 # --- Attribution --------------------------------------------------------------------------------
 
 
+STAGES = ("front_end", *LAYERS, "flow", "clock", "link", "interrupts")
+"""All that a block of audio costs, each instruction in one of them. ``flow`` is the way between the
+stages of the network."""
+
+
 @dataclass(frozen=True)
 class Profile:
     """What a stretch of audio cost, per second, and each of its blocks of 20 ms."""
 
     parts: dict[str, Cost]
-    """Layers, ``network``, ``front_end``, ``link``, ``clock``, and all of it: ``loop``."""
+    """STAGES, ``network`` (layers and flow), and all of it: ``loop``."""
     blocks: tuple[Cost, ...]
     """The whole loop from one block's arrival to the next."""
+    answers: tuple[tuple[int, int], ...]
+    """Half second, and the block that its answer came with, both from the start of the audio."""
+    stages: dict[str, np.ndarray]
+    """STAGES of each block, (blocks, 1 + refills): instructions, cycles for each refill. Their sum
+    over the stages is the block's."""
 
 
 def attribute(events: np.ndarray, skip: int = 0) -> Profile:
@@ -151,21 +163,25 @@ def attribute(events: np.ndarray, skip: int = 0) -> Profile:
     at = np.flatnonzero(events["kind"] == Event.BLOCK)
     if len(at) < skip + 2:
         raise W2sError(f"the profile has {len(at)} blocks of audio", "profile more audio")
+    windows = np.flatnonzero(events["kind"] == Event.WINDOW)
+    answers = tuple((i, int(np.searchsorted(at, w)) - 1) for i, w in enumerate(windows))
     events = events[at[skip] : at[-1] + 1]
     totals = vectors(events["totals"])
     blocks = _blocks(events, totals)
-    seconds = len(blocks) * BLOCK_SECONDS
-    found = {name: vector / seconds for name, vector in _stages(events, totals).items()}
-    missing = [name for name in ("front_end", *LAYERS) if not found[name].any()]
+    stages = _stages(events, totals, blocks)
+    missing = [name for name in ("front_end", *LAYERS) if not stages[name].any()]
     if missing:
         raise W2sError(
             f"the profile saw nothing of {', '.join(missing)}",
             "the firmware must w2s_charge() every layer: see profiler/parts.py",
         )
-    found["clock"] = (totals[-1, Scope.CLOCK] - totals[0, Scope.CLOCK]) / seconds
+    seconds = len(blocks) * BLOCK_SECONDS
+    found = {name: each.sum(axis=0) / seconds for name, each in stages.items()}
+    found["network"] = sum((found[name] for name in (*LAYERS, "flow")), np.zeros(blocks.shape[1]))
     found["loop"] = blocks.sum(axis=0) / seconds
-    found["link"] = found["loop"] - found["network"] - found["front_end"] - found["clock"]
-    return Profile({k: Cost.of(v) for k, v in found.items()}, tuple(map(Cost.of, blocks)))
+    return Profile(
+        {k: Cost.of(v) for k, v in found.items()}, tuple(map(Cost.of, blocks)), answers, stages
+    )
 
 
 def vectors(totals: np.ndarray) -> np.ndarray:
@@ -176,27 +192,42 @@ def vectors(totals: np.ndarray) -> np.ndarray:
 
 def _blocks(events: np.ndarray, totals: np.ndarray) -> np.ndarray:
     """What each block cost, (blocks, 1 + refills)."""
-    at = events["kind"] == Event.BLOCK
-    ours = totals[:, Scope.WORK] + totals[:, Scope.CLOCK] + totals[:, Scope.INTERRUPT]
+    ours = totals[:, Scope.WORK] + totals[:, Scope.CLOCK]
+    return _by_block(events, ours) + _interrupts(events, totals)
+
+
+def _by_block(events: np.ndarray, totals: np.ndarray) -> np.ndarray:
+    """What was added to totals (events, 1 + refills) during each block."""
+    return np.diff(totals[events["kind"] == Event.BLOCK], axis=0)
+
+
+def _interrupts(events: np.ndarray, totals: np.ndarray) -> np.ndarray:
+    """What interrupts cost each block: the UART's as they came, the millisecond's at its rate."""
     ticks = np.count_nonzero(events["kind"] == Event.MILLISECOND)
     ticking = totals[-1, Scope.MILLISECOND] - totals[0, Scope.MILLISECOND]
-    return np.diff(ours[at], axis=0) + _TICKS_A_BLOCK * ticking / max(ticks, 1)
+    return _by_block(events, totals[:, Scope.INTERRUPT]) + _TICKS_A_BLOCK * ticking / max(ticks, 1)
 
 
-def _stages(events: np.ndarray, totals: np.ndarray) -> dict[str, np.ndarray]:
-    """Front end, network and layers, over all of the events."""
+def _stages(events: np.ndarray, totals: np.ndarray, blocks: np.ndarray) -> dict[str, np.ndarray]:
+    """STAGES of each block. What no other stage has is the link's."""
     work = totals[:, Scope.WORK]
     names = {index: name for name, index in LAYERS.items()}
-    found = {name: np.zeros(work.shape[1]) for name in (*LAYERS, "front_end", "network")}
+    number = np.cumsum(events["kind"] == Event.BLOCK) - 1
+    found = {name: np.zeros_like(blocks) for name in STAGES}
     for hop in _hops(events):
+        block = number[hop.begin]
         intervals = list(_intervals(events, hop))
+        spectrum_end = next((end for layer, _, end in intervals if layer == _LOGMEL), None)
         for layer, begin, end in intervals:
             if layer in names:
-                found[names[layer]] += work[end] - work[begin]
-        spectrum_end = next((end for layer, _, end in intervals if layer == _LOGMEL), None)
+                found[names[layer]][block] += work[end] - work[begin]
+                found["flow"][block] -= work[end] - work[begin]
         if spectrum_end is not None:
-            found["front_end"] += work[spectrum_end] - work[hop.begin]
-            found["network"] += work[intervals[-1][2]] - work[spectrum_end]
+            found["front_end"][block] += work[spectrum_end] - work[hop.begin]
+            found["flow"][block] += work[intervals[-1][2]] - work[spectrum_end]
+    found["clock"] = _by_block(events, totals[:, Scope.CLOCK])
+    found["interrupts"] = _interrupts(events, totals)
+    found["link"] = blocks - sum(each for name, each in found.items() if name != "link")
     return found
 
 
