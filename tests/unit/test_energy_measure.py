@@ -2,6 +2,7 @@
 """Energy per inference, by a marker and by the firmware's timeline, on traces that were made up."""
 
 import json
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -174,6 +175,32 @@ def test_the_interval_holds_the_truth_nineteen_times_of_twenty() -> None:
         figure = measure.by_marker(recorded(made), "D0").figures["mj_per_inference"]
         held += figure.low <= 1e3 * true <= figure.high
     assert 180 <= held <= 200
+
+
+# --- Hours of samples ----------------------------------------------------------------------------
+
+
+def test_memory_does_not_grow_with_the_recording() -> None:
+    def peak(pieces: int) -> int:
+        def read(notes: Notes, progress: Progress) -> Iterator[Trace]:
+            busy = np.arange(20_000) % 2_000 < 700
+            for i in range(pieces):
+                time, width = regular(i * 0.2, len(busy), 100_000)
+                amps = np.where(busy, 0.04, 0.012)
+                volts = np.full(len(busy), 3.3)
+                yield Trace(time, width, amps, volts, busy.astype(np.uint16), "long")
+
+        recording = Recording("long", instruments.UNKNOWN, ("D0",), read, voltage_given=False)
+        tracemalloc.start()
+        found = measure.by_marker(recording, "D0")
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        # The recording begins in a pulse, whose beginning nobody saw.
+        assert len(found.inferences) == 10 * pieces - 1
+        return most
+
+    short, long = peak(60), peak(240)
+    assert long < 1.1 * short + 300 * 10 * 180, "but a row for each inference"
 
 
 # --- By a timeline -------------------------------------------------------------------------------

@@ -28,7 +28,8 @@ MOST_DRIFT = 0.015
 
 _FORMAT = "w2s-timeline"
 _STRETCH = 100  # blocks, at most, that one local offset is found from
-_MOST_BINS = 1 << 23
+_MOST_BINS = 1 << 24
+_FFT_BINS = 1 << 15
 _LEAST_FIT = 0.5
 
 
@@ -140,7 +141,7 @@ class Marker:
             if bool(level[i]) == self._level:
                 self._edge = None  # it was only a short pulse
             else:
-                self._edge = (float(time[i]), sums[i])
+                self._edge = (float(time[i]), sums[i].copy())  # a view would keep all of them
         self._raw = bool(level[-1])
         yield from self._settle(float(time[-1]))
 
@@ -275,35 +276,50 @@ def _coarse(envelope: NDArray[np.float64], width: float, timeline: Timeline) -> 
     """
     span = float(timeline.end[-1] - timeline.start[0])
     before = min(1.0, span / 4)
+    centred = envelope - envelope.mean()
     found: tuple[float, float, float] | None = None
     for most, length in ((3e-4, 10.0), (MOST_DRIFT, 4.0)):
         length = min(length, span)
-        step = width / length
-        steps = math.ceil(most / step)
-        template_bins = math.ceil((before + length * (1 + most)) / width)
-        size = 1 << math.ceil(math.log2(len(envelope) + template_bins))
-        centred = envelope - envelope.mean()
-        spectrum = np.fft.rfft(centred, size)
-        best: tuple[float, float, float] = (-np.inf, 0.0, 0.0)
-        for k in range(-steps, steps + 1):
-            drift = k * step
-            head = _activity(timeline, width, -before, template_bins, 0.0, drift)
-            head = head - head.mean()
-            norm = float(np.linalg.norm(head))
-            if not norm:
-                continue
-            scores = np.fft.irfft(spectrum * np.conj(np.fft.rfft(head, size)), size) / norm
-            at = int(np.argmax(scores))
-            if scores[at] > best[0]:
-                place = at if at < len(envelope) else at - size
-                best = (float(scores[at]), place * width + before, drift)
-        if found is None or best[0] > 1.05 * found[0]:
-            found = best
-        quality = _agreement(envelope, width, timeline, found[1], found[2], length)
-        if quality >= 0.8:
+        step = 2 * width / length
+        drifts = step * np.arange(-math.ceil(most / step), math.ceil(most / step) + 1)
+        heads = (_head(timeline, width, before, length, drift) for drift in drifts)
+        for drift, head in zip(drifts, heads, strict=True):
+            score, at = _best_place(centred, head)
+            if found is None or score > found[0]:
+                found = (score, at * width + before, float(drift))
+        assert found is not None
+        if _agreement(envelope, width, timeline, found[1], found[2], length) >= 0.8:
             break
     assert found is not None
     return found[1], found[2]
+
+
+def _head(
+    timeline: Timeline, width: float, before: float, length: float, drift: float
+) -> NDArray[np.float64]:
+    """The beginning of a session as it looks in bins: silence, then activity; of norm 1."""
+    bins = math.ceil((before + length * (1 + drift)) / width)
+    head = _activity(timeline, width, -before, bins, 0.0, drift)
+    head = head - head.mean()
+    norm = float(np.linalg.norm(head))
+    return head / norm if norm else head
+
+
+def _best_place(envelope: NDArray[np.float64], head: NDArray[np.float64]) -> tuple[float, int]:
+    """Where a template correlates best, and how much; it may begin before the envelope does."""
+    size = max(_FFT_BINS, 1 << math.ceil(math.log2(4 * len(head))))
+    spectrum = np.conj(np.fft.rfft(head, size))
+    usable = size - len(head) + 1
+    best = (-math.inf, 0)
+    for begin in range(-len(head) + 1, len(envelope), usable):
+        part = envelope[max(0, begin) : begin + size]
+        block = np.zeros(size)
+        block[max(0, -begin) : max(0, -begin) + len(part)] = part
+        scores = np.fft.irfft(np.fft.rfft(block) * spectrum, size)[:usable]
+        at = int(np.argmax(scores))
+        if scores[at] > best[0]:
+            best = (float(scores[at]), begin + at)
+    return best
 
 
 def _tracked(

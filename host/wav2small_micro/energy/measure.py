@@ -29,7 +29,7 @@ _MOST_MISSING = 0.002
 """Share of an inference that may be without samples."""
 _OVERVIEW_BINS = 2048
 _CLOSE_INFERENCES = 5
-_CLOSE_SAMPLES = 1 << 19
+_CLOSE_SAMPLES = 1 << 18
 
 _STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)  # 97.5 %, by degrees of freedom
 
@@ -256,7 +256,7 @@ class _Passage:
         added[1:, _COVERED] = piece.width
         added[1:, _SATURATED] = piece.width * piece.saturated
         sums: NDArray[np.float64] = np.cumsum(added, axis=0)
-        self.sums = sums[-1]
+        self.sums = sums[-1].copy()
         self._see(piece, charge)
         return sums
 

@@ -55,19 +55,25 @@ def page(
     command: str,
 ) -> html.Page:
     """A report on any number of measurements, and on a model beside them."""
-    kinds = [html.MEASURED] * bool(measured) + [html.MODELLED] * (modelled is not None)
     found = html.Page(
         "Energy of an inference",
         lead="Solid frames are of an instrument, dashed ones of a model: they are not the same.",
         footer=command,
     )
-    origins = found.section("Where the figures come from")
-    origins.badges(kinds)
     for one in measured:
+        _facts(found, Path(one.recording.source).name, one.figures)
         _measured(found, one, chosen)
     if modelled is not None:
+        _facts(found, modelled.chip.name, modelled.figures())
         _modelled(found, modelled, chosen)
     return found
+
+
+def _facts(found: html.Page, name: str, figures: Mapping[str, Figure]) -> None:
+    """What one wants to know first."""
+    for key in ("mj_per_audio_second", "average_mw"):
+        if key in figures:
+            found.facts({f"{LABELS[key]}, {name}": figures[key].cell})
 
 
 def _measured(found: html.Page, one: Measurement, chosen: Sequence[Cell]) -> None:
@@ -123,5 +129,5 @@ def _modelled(found: html.Page, one: Estimate, chosen: Sequence[Cell]) -> None:
 
 
 def _notes(section: html.Section, lines: Sequence[str]) -> None:
-    if lines:
-        section.table(["notes"], [(line,) for line in lines])
+    for line in lines:
+        section.text(f"{line[:1].upper()}{line[1:]}.".replace("..", "."))
