@@ -1,24 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Live instruments, each played by a thread behind a pseudo terminal that speaks its protocol."""
 
+import contextlib
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support import power
 from support.meters import Lpm01a, Meter, Ppk2
 from typer.testing import CliRunner
 
 from wav2small_micro.cli.app import app
 from wav2small_micro.energy import align, measure
-from wav2small_micro.energy.live import lpm01a, ppk2
+from wav2small_micro.energy.live import lpm01a, ppk2, session
 from wav2small_micro.energy.live.spool import save_csv
 from wav2small_micro.energy.options import Options
 from wav2small_micro.energy.readers import open_recording
 from wav2small_micro.energy.trace import Notes
 from wav2small_micro.errors import W2sError
+from wav2small_micro.link.messages import BlockTicks
 
 BOUND = 0.005
 GIVEN = Options(voltage=3.3)
@@ -177,3 +181,38 @@ def test_the_command(name: str, tmp_path: Path) -> None:
     assert found["instrument"] == name
     assert found["figures"]["average_mw"]["kind"] == "measured"
     assert saved.stat().st_size > 100_000
+
+
+# --- The board meanwhile -------------------------------------------------------------------------
+
+
+def told(number: int, **ticks: int) -> BlockTicks:
+    """What a board tells of a block; what is not said is 0."""
+    zero = {field.name: 0 for field in fields(BlockTicks)}
+    return BlockTicks(**{**zero, "session": 1, "block": number, **ticks})
+
+
+def test_a_timeline_from_what_a_board_tells() -> None:
+    """7 ms of work, 1 ms of sending after it, 12 ms of sleep: by a clock of 1 MHz."""
+    block = {"library": 6000, "answer": 1000, "asleep": 12_000, "elapsed": 20_000}
+    found = session.timeline_of([told(i, **block) for i in range(5)], 1e6)
+    np.testing.assert_allclose(found.start, 0.02 * np.arange(4))
+    np.testing.assert_allclose(found.duration, 0.008)
+    assert found.audio_seconds == 0.02
+
+
+def test_a_timeline_wants_every_block() -> None:
+    block = {"library": 6000, "asleep": 12_000, "elapsed": 20_000}
+    with pytest.raises(W2sError, match="was lost"):
+        session.timeline_of([told(i, **block) for i in (0, 1, 3)], 1e6)
+    with pytest.raises(W2sError, match="less than three"):
+        session.timeline_of([told(0, **block)], 1e6)
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 2**32 - 1)] * 5), min_size=3, max_size=8))
+def test_whatever_a_board_tells(blocks: list[tuple[int, ...]]) -> None:
+    names = ("library", "answer", "asleep", "interrupts", "elapsed")
+    heard = [told(i, **dict(zip(names, block, strict=True))) for i, block in enumerate(blocks)]
+    with contextlib.suppress(W2sError):
+        found = session.timeline_of(heard, 168e6)
+        assert np.all(found.duration > 0)

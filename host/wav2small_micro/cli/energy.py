@@ -4,6 +4,7 @@
 import json as json_module
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,6 +29,7 @@ from wav2small_micro.cli.console import (
 from wav2small_micro.errors import W2sError
 
 if TYPE_CHECKING:
+    from wav2small_micro.energy.align import Timeline
     from wav2small_micro.energy.cells import Cell
     from wav2small_micro.energy.figures import Figure, Range
     from wav2small_micro.energy.measure import Measurement
@@ -58,6 +60,13 @@ def energy(
     ] = False,
     save: Annotated[
         Path | None, typer.Option(help="Also keep what was measured live: CSV.")
+    ] = None,
+    board: Annotated[
+        str | None,
+        typer.Option(help="Port of the board: it gets audio meanwhile, and gives its timeline."),
+    ] = None,
+    save_timeline: Annotated[
+        Path | None, typer.Option("--save-timeline", help="Also keep that timeline: JSON.")
     ] = None,
     marker: Annotated[
         str | None, typer.Option(help="Digital channel that is high during an inference: D0.")
@@ -114,22 +123,34 @@ def energy(
     Measured figures come from an instrument; the model multiplies cycles by currents of the
     datasheet. The two are never mixed, and each says which it is: docs/energy.md.
     """
-    from wav2small_micro.energy import cells
+    from wav2small_micro.energy import align, cells
     from wav2small_micro.energy.options import Options
+    from wav2small_micro.energy.readers import open_recording
 
     if list_chips:
         _print_chips(json)
         return
     if marker is not None and timeline is not None:
         raise W2sError("--marker and --timeline exclude each other", "a marker is the more exact")
-    if live is None and (port is not None or save is not None or supply):
-        raise W2sError("--port, --save and --supply are for --live", "--live ppk2 or lpm01a")
+    if live is None and (port or save or supply or board or save_timeline):
+        raise W2sError(
+            "--port, --save, --supply, --board and --save-timeline are for --live",
+            "--live ppk2 or lpm01a",
+        )
     chosen = [cells.find(name) for name in cell or ()]
     options = Options(voltage, rate, accuracy)
-    recordings = _recordings(traces or [], live, port, seconds, supply, save, options)
+    told = None if timeline is None else align.read_timeline(timeline)
+    recordings = [open_recording(path, options) for path in traces or ()]
+    if live is not None:
+        now, by_board = _live(live, port, seconds, supply, board, options)
+        if save is not None:
+            _save(save, now)
+        if by_board is not None and save_timeline is not None:
+            save_timeline.write_text(json_module.dumps(by_board.to_json()) + "\n")
+        told = told or (None if marker else by_board)
+        recordings.append(now)
     measured = [
-        _measure(recording, marker, marker_low, debounce, timeline, audio)
-        for recording in recordings
+        _measure(recording, marker, marker_low, debounce, told, audio) for recording in recordings
     ]
     modelled = None
     if not measured or with_model:
@@ -153,40 +174,37 @@ def energy(
 # --- Measured ------------------------------------------------------------------------------------
 
 
-def _recordings(
-    traces: Sequence[Path],
-    live: Meter | None,
+def _live(
+    live: Meter,
     port: str | None,
     seconds: float,
     supply: bool,
-    save: Path | None,
+    board: str | None,
     options: "Options",
-) -> "list[Recording]":
-    from wav2small_micro.energy.readers import open_recording
-
-    found = [open_recording(path, options) for path in traces]
-    if live is not None:
-        measured = _live(live, port, seconds, supply, options)
-        if save is not None:
-            _save(save, measured)
-        found.append(measured)
-    return found
-
-
-def _live(
-    live: Meter, port: str | None, seconds: float, supply: bool, options: "Options"
-) -> "Recording":
+) -> "tuple[Recording, Timeline | None]":
+    from wav2small_micro import paths
+    from wav2small_micro.audio import read_clip
     from wav2small_micro.energy.live import lpm01a, ppk2
+    from wav2small_micro.energy.live.session import Playing
+    from wav2small_micro.link.client import Device
+    from wav2small_micro.link.transport import SerialTransport
 
-    with ProgressBar(console=err, transient=True) as bar:
+    with ProgressBar(console=err, transient=True) as bar, ExitStack() as open_:
         task = bar.add_task(f"measuring with the {live.value}: Ctrl-C ends it early", total=1.0)
 
         def progress(share: float) -> None:
             bar.update(task, completed=share)
 
+        playing = None
+        if board is not None:
+            device = open_.enter_context(Device(SerialTransport(board)))
+            playing = Playing(device, read_clip(paths.demo_clip()).pcm, seconds)
+            playing.start()
         if live is Meter.PPK2:
-            return ppk2.record(port, seconds, options, supply=supply, progress=progress)
-        return lpm01a.record(port, seconds, options, progress=progress)
+            found = ppk2.record(port, seconds, options, supply=supply, progress=progress)
+        else:
+            found = lpm01a.record(port, seconds, options, progress=progress)
+        return found, None if playing is None else playing.timeline()
 
 
 def _save(path: Path, recording: "Recording") -> None:
@@ -202,10 +220,10 @@ def _measure(
     marker: str | None,
     marker_low: bool,
     debounce: float,
-    timeline: Path | None,
+    timeline: "Timeline | None",
     audio: float | None,
 ) -> "Measurement":
-    from wav2small_micro.energy import align, measure
+    from wav2small_micro.energy import measure
 
     with ProgressBar(console=err, transient=True) as bar:
         task = bar.add_task(f"reading {escape(Path(recording.source).name)}", total=1.0)
@@ -214,8 +232,7 @@ def _measure(
             bar.update(task, completed=share)
 
         if timeline is not None:
-            found = align.read_timeline(timeline)
-            return measure.by_timeline(recording, found, progress=progress)
+            return measure.by_timeline(recording, timeline, progress=progress)
         if marker is None:
             return measure.unaligned(recording, progress=progress)
         return measure.by_marker(

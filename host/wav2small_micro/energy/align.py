@@ -190,11 +190,16 @@ def fit(
         )
     offset, drift = _coarse(envelope, width, timeline)
     offset, drift, jitter = _tracked(envelope, width, timeline, offset, drift)
-    best = _agreement(envelope, width, timeline, offset, drift)
     period = float(np.median(np.diff(timeline.start)))
-    beside = max(
-        _agreement(envelope, width, timeline, offset + shift, drift) for shift in (-period, period)
-    )
+    # Blocks are alike: the ends of the session tell by how many of them the fit is off.
+    scores = {
+        shift: _agreement(envelope, width, timeline, offset + shift * period, drift)
+        for shift in range(-4, 5)
+    }
+    shift = max(scores, key=lambda found: scores[found])
+    offset += shift * period
+    best = scores.pop(shift)
+    beside = max(scores.values())
     if not best >= _LEAST_FIT:
         raise W2sError(
             f"the timeline is not found in the trace (correlation {best:.2f})",
