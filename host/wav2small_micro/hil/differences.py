@@ -152,31 +152,31 @@ def explain_channel(
     ``total``: the right sums, (N,).
     """
     multiplier, shift = int(layer.multiplier[channel]), int(layer.shift[channel])
-    for k in _SHIFTS:
-        if shift + k <= 0 and np.array_equal(
-            _requantised(total, layer, multiplier, shift + k), got
-        ):
-            return Finding(
-                Diagnosis.SHIFT_DIFFERS, f"{where}: as if shifted by {-shift - k}, not {-shift}"
-            )
     low, high = _bounds(got, layer, multiplier, shift)
-    bias = _between(np.max(low - total), np.min(high - total))
-    if bias:
-        return Finding(Diagnosis.BIAS_DIFFERS, f"{where}: its bias seems changed by {bias}")
-    candidates = _weights(layer, taps, total, low, high)
-    if not candidates:
+    found = [
+        (Diagnosis.SHIFT_DIFFERS, f"as if shifted by {-shift - k}, not {-shift}")
+        for k in _SHIFTS
+        if shift + k <= 0 and np.array_equal(_requantised(total, layer, multiplier, shift + k), got)
+    ]
+    if bias := _between(np.max(low - total), np.min(high - total)):
+        found.append((Diagnosis.BIAS_DIFFERS, f"its bias seems changed by {bias}"))
+    if weights := _weights(layer, taps, total, low, high):
+        found.append((Diagnosis.WEIGHT_DIFFERS, _weight_words(layer, weights)))
+    if not found:
         return Finding(Diagnosis.WEIGHTS_DIFFER, f"{where}; no one weight, bias or shift alone")
+    if len(found) > 1:
+        words = "; or ".join(words for _, words in found)
+        return Finding(Diagnosis.WEIGHTS_DIFFER, f"{where}: too little differs to tell: {words}")
+    diagnosis, words = found[0]
+    return Finding(diagnosis, f"{where}: {words}")
+
+
+def _weight_words(layer: Layer, candidates: list[tuple[int, str]]) -> str:
     index, change = candidates[0]
-    place = ", ".join(
-        f"{axis} {i}"
-        for axis, i in zip(
-            ("ky", "kx", "input"), np.unravel_index(index, layer.weight.shape[1:]), strict=True
-        )
-    )
+    at = np.unravel_index(index, layer.weight.shape[1:])
+    place = ", ".join(f"{axis} {i}" for axis, i in zip(("ky", "kx", "input"), at, strict=True))
     more = f" (or one of {len(candidates) - 1} others)" if len(candidates) > 1 else ""
-    return Finding(
-        Diagnosis.WEIGHT_DIFFERS, f"{where}: its weight at {place} seems changed by {change}{more}"
-    )
+    return f"its weight at {place} seems changed by {change}{more}"
 
 
 def _requantised(

@@ -66,8 +66,8 @@ class Result:
 
     @property
     def says(self) -> str:
-        """What was seen, in a line."""
-        return "; ".join([*map(str, self.findings), *self.facts, self.skipped]).strip("; ")
+        """What was seen, a line each."""
+        return "\n".join(filter(None, [*map(str, self.findings), *self.facts, self.skipped]))
 
     def to_json(self) -> dict[str, Any]:
         """The shape that ``w2s hil --json`` prints."""

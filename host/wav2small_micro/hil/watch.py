@@ -145,14 +145,14 @@ class Watch:
         books = self.books
         books.sent += 1
         books.audio += isinstance(frame.message, messages.Audio)
+        if isinstance(frame.message, messages.Start):
+            self._tapped = frame.message.tap_mask != 0
         old = self._asked.get(frame.seq)
         if old and old.message == frame.message:
             old.times += 1
         else:
             self._settle(frame.seq)
             self._asked[frame.seq] = _Asked(frame.message, now, self._tapped)
-        if isinstance(frame.message, messages.Start):
-            self._tapped = frame.message.tap_mask != 0
         if isinstance(frame.message, messages.Counters):
             self._sent_at_counters = books.sent
 
