@@ -2,6 +2,7 @@
 """Energy per inference, by a marker and by the firmware's timeline, on traces that were made up."""
 
 import json
+import re
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from support import power
 from support.power import Made
 from typer.testing import CliRunner
 
+from wav2small_micro import paths
 from wav2small_micro.cli.app import app
 from wav2small_micro.energy import align, cells, instruments, measure, model, report
 from wav2small_micro.energy.figures import Measured, Modelled
@@ -454,3 +456,14 @@ def test_errors_of_the_command(arguments: list[str], says: str) -> None:
     assert result.exit_code == 1
     assert says in " ".join(result.output.split())
     assert "hint" in result.output
+
+
+def test_the_page_says_what_the_command_says() -> None:
+    """Within 6 %: a kernel may become a little faster without this page being written anew."""
+    text = (paths.repo_root() / "docs" / "energy.md").read_text("utf-8")
+    rows = re.findall(r"\| ≈ ([\d.]+) mJ .*\| ≈ ([\d.]+) mW .*`w2s energy ?(.*)` \|", text)
+    assert len(rows) >= 4
+    for work, power_, arguments in rows:
+        figures = run(*arguments.split())["modelled"]["figures"]  # type: ignore[index]
+        assert figures["mj_per_audio_second"]["value"] == pytest.approx(float(work), rel=0.06)
+        assert figures["average_mw"]["value"] == pytest.approx(float(power_), rel=0.06)

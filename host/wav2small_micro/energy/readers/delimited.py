@@ -335,8 +335,6 @@ class _Reader:
         if "convert string" in str(error):
             word = re.search(r"string '(.*)' to", str(error))
             shown = word[1][:40] if word else ""
-            if "," not in self._columns.separator and shown.count(".") > 1:
-                self._fail(row, f"has {shown!r} in the place of a number")
             self._fail(row, f"has {shown!r} in the place of a number")
         self._find_odd_line(text)
         self._fail(row, "has too few columns")
