@@ -41,7 +41,9 @@ class Grid:
     dimensions, and for each how much of a kernel of its own each task has.
 
     ``mapped_weight`` is how much a rating that a word stands for counts against a human one.
-    Speakers are dealt ``deals`` times, since a choice by one deal is mostly luck.
+    Speakers are dealt ``deals`` times, since a choice by one deal is mostly luck. ``as_recorded``
+    lets the teacher hear how loud a clip was recorded, which a student that is normalised over the
+    clip does not.
     """
 
     sets: tuple[tuple[str, ...], ...] = (("eGeMAPSv02",), ("ComParE_2016",), functionals.SETS)
@@ -51,6 +53,7 @@ class Grid:
     mapped_weight: float = 0.3
     folds: int = 5
     deals: int = 2
+    as_recorded: bool = False
 
 
 @dataclass(frozen=True)
@@ -212,15 +215,17 @@ def teach(
         [partial(_read, manifest, row) for row in rows],
         sorted({name for sets in grid.sets for name in sets}),
         [str(manifest.file(row).resolve()) for row in rows],
-        folder / "features",
+        folder / ("features-as-recorded" if grid.as_recorded else "features"),
         partial(told, "features"),
+        grid.as_recorded,
     )
     count = len(data.rows)
     views = {name: _view(found[:count]) for name, found in features.items()}
     placed = {name: view.support.astype(np.float32) for name, view in views.items()}
     choices = choose(placed, data, grid, told)
     best = choices[0]
-    teacher = _fit_all(best, {name: views[name] for name in best.sets}, data, folder.name)
+    chosen = {name: views[name] for name in best.sets}
+    teacher = _fit_all(best, chosen, data, folder.name, grid.as_recorded)
     folds = [str(fold) for fold in data.fold] + [teacher.fold(row) for row in dev]
     answers = teacher.answer_features({name: features[name] for name in best.sets}, folds)
     teacher.facts |= {
@@ -246,7 +251,9 @@ def _view(features: NDArray[np.float32]) -> View:
     return View(gauss, centre, (mapped - centre).astype(np.float16))
 
 
-def _fit_all(best: Choice, views: dict[str, View], data: Lesson, name: str) -> Taught:
+def _fit_all(
+    best: Choice, views: dict[str, View], data: Lesson, name: str, as_recorded: bool
+) -> Taught:
     """The chosen fit on all speakers, and without each fold."""
     supports = [view.support.astype(np.float32) for view in views.values()]
     kernel = np.mean([rbf(support, support, best.gamma) for support in supports], axis=0)
@@ -259,6 +266,7 @@ def _fit_all(best: Choice, views: dict[str, View], data: Lesson, name: str) -> T
         "version": taught.VERSION,
         "name": name,
         "revision": "1",
+        "as_recorded": as_recorded,
         "sets": list(best.sets),
         "gamma": best.gamma,
         "fits": {d: vars(fit) for d, fit in zip(metrics.DIMENSIONS, best.fits, strict=True)},

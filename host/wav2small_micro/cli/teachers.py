@@ -65,6 +65,12 @@ def label(
 def teach(
     folder: Annotated[Path, typer.Argument(help="Folder of the teacher, to make or go on with.")],
     manifest: Annotated[Path, typer.Option("--manifest", help="Labelled speech, with a split.")],
+    as_recorded: Annotated[
+        bool,
+        typer.Option(
+            "--as-recorded", help="Let it hear how loud a clip is; else level says nothing."
+        ),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Train a teacher on labelled speech, choosing by cross-validation over speakers.
@@ -81,6 +87,7 @@ def teach(
         facts = teaching.teach(
             read,
             folder,
+            teaching.Grid(as_recorded=as_recorded),
             progress=lambda what, done, total: bar.update(tasks[what], completed=done, total=total),
         )
     shown = {key: facts[key] for key in ("clips", "rated_by_people", "gamma")}

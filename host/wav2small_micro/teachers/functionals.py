@@ -31,6 +31,9 @@ KNOTS = 101
 TAIL = 0.005
 """What lies beyond this quantile, on either side, is as far out as the quantile itself."""
 
+LEVEL = 0.05
+"""RMS that a clip is brought to before its features are taken: -26 dBFS."""
+
 Pcm = NDArray[np.int16]
 
 
@@ -47,12 +50,24 @@ def _smile(name: str) -> Any:
     return opensmile.Smile(feature_set=opensmile.FeatureSet[name])
 
 
-def extract(pcm: Pcm, name: str) -> NDArray[np.float32]:
-    """The functionals of one clip, (88,) or (6373,); 0 where openSMILE has no value."""
+def extract(pcm: Pcm, name: str, as_recorded: bool = False) -> NDArray[np.float32]:
+    """The functionals of one clip, (88,) or (6373,); 0 where openSMILE has no value.
+
+    The clip is brought to one level first, unless ``as_recorded``.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of clips too short for some functional
-        table = _smile(name).process_signal(pcm.astype(np.float32) / 32768, RATE)
+        table = _smile(name).process_signal(sound(pcm, as_recorded), RATE)
     return np.nan_to_num(table.to_numpy(np.float32)[0], posinf=0, neginf=0)
+
+
+def sound(pcm: Pcm, as_recorded: bool = False) -> NDArray[np.float32]:
+    """Samples as openSMILE takes them: without their mean and at ``LEVEL``, or as they are."""
+    x = pcm.astype(np.float32) / 32768
+    if as_recorded:
+        return x
+    x = x - x.mean()
+    return np.asarray(x * (LEVEL / max(float(x.std()), 1e-5)), np.float32)
 
 
 @dataclass(frozen=True)
@@ -89,6 +104,7 @@ def extract_all(
     keys: Sequence[str],
     folder: Path,
     progress: Callable[[int, int], None],
+    as_recorded: bool = False,
 ) -> dict[str, NDArray[np.float32]]:
     """Functionals of many clips by feature set, (N, F) each, kept in a folder 64 clips a file.
 
@@ -99,7 +115,8 @@ def extract_all(
     found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in names}
     for start in range(0, len(keys), 64):
         some = slice(start, start + 64)
-        pieces = _piece(read[some], names, list(keys[some]), folder / f"{start // 64:05d}.npz")
+        path = folder / f"{start // 64:05d}.npz"
+        pieces = _piece(read[some], names, list(keys[some]), path, as_recorded)
         for name in names:
             found[name].append(pieces[name])
         progress(min(start + 64, len(keys)), len(keys))
@@ -107,14 +124,18 @@ def extract_all(
 
 
 def _piece(
-    read: Sequence[Callable[[], Pcm]], names: Sequence[str], keys: list[str], path: Path
+    read: Sequence[Callable[[], Pcm]],
+    names: Sequence[str],
+    keys: list[str],
+    path: Path,
+    as_recorded: bool,
 ) -> dict[str, NDArray[np.float32]]:
     if path.is_file():
         with np.load(path) as stored:
             if stored["keys"].tolist() == keys and set(names) <= set(stored.files):
                 return {name: stored[name] for name in names}
     clips = [each() for each in read]
-    made = {name: np.stack([extract(pcm, name) for pcm in clips]) for name in names}
+    made = {name: np.stack([extract(pcm, name, as_recorded) for pcm in clips]) for name in names}
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     with temporary.open("wb") as file:
         np.savez(file, keys=np.array(keys), **made)  # type: ignore[arg-type]

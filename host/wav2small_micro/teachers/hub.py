@@ -199,19 +199,18 @@ def _state(path: Path) -> dict[str, Any]:
     return renamed
 
 
-def _fill(module: Any, state: Mapping[str, Any], folder: Path, spare: tuple[str, ...] = ()) -> Any:
+def _fill(module: Any, state: Mapping[str, Any], folder: Path) -> Any:
     """Loads a state into a module and refuses when names or shapes are not the same."""
     try:
         missing, unexpected = module.load_state_dict(state, strict=False)
     except RuntimeError as error:
         raise W2sError(f"the weights of {folder} do not fit its config.json: {error}") from error
-    strange = [name for name in unexpected if not name.endswith(spare)] if spare else unexpected
     lacking = [name for name in missing if not name.endswith("masked_spec_embed")]
-    if lacking or strange:
+    if lacking or unexpected:
         raise W2sError(
             f"the weights of {folder} are of another model: "
             f"{len(lacking)} are missing ({', '.join(lacking[:3])}), "
-            f"{len(strange)} have no place ({', '.join(strange[:3])})",
+            f"{len(unexpected)} have no place ({', '.join(unexpected[:3])})",
             f"a teacher is a copy of {' or of '.join(HUB.values())}",
         )
     return module.eval()
@@ -237,15 +236,15 @@ def _wav2vec2(config: dict[str, Any], state: dict[str, Any], folder: Path) -> tu
             settings = Wav2Vec2Config.from_dict(config)
             size = settings.hidden_size
             self.wav2vec2 = Wav2Vec2Model(settings)
-            self.classifier = nn.ModuleDict(
-                {"dense": nn.Linear(size, size), "out_proj": nn.Linear(size, 3)}
-            )
+            self.classifier = nn.Module()
+            self.classifier.dense = nn.Linear(size, size)
+            self.classifier.out_proj = nn.Linear(size, 3)
 
         def forward(self, audio: Any, mask: Any) -> Any:
             hidden = self.wav2vec2(audio, attention_mask=mask).last_hidden_state
             inside = torch.arange(hidden.shape[1]) < _frames(self.wav2vec2, mask)[:, None]
             pooled = (hidden * inside[..., None]).sum(dim=1) / inside.sum(dim=1, keepdim=True)
-            return self.classifier["out_proj"](torch.tanh(self.classifier["dense"](pooled)))
+            return self.classifier.out_proj(torch.tanh(self.classifier.dense(pooled)))
 
     def normalise(x: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray((x - x.mean()) / np.sqrt(x.var() + 1e-7), np.float32)
@@ -271,33 +270,30 @@ def _wavlm(config: dict[str, Any], state: dict[str, Any], folder: Path) -> tuple
         def __init__(self) -> None:
             super().__init__()
             self.ssl_model = WavLMModel(_wavlm_settings(config, state))
-            self.pool_model = nn.ParameterDict({"attention": nn.Parameter(torch.zeros(size, 1))})
-            self.pool_model["sap_linear"] = nn.Linear(size, size)
-            self.ser_model = nn.ModuleDict(
-                {
-                    "fc": nn.ModuleList(
-                        nn.Sequential(
-                            nn.Linear(2 * size if i == 0 else size, size),
-                            nn.LayerNorm(size),
-                            nn.ReLU(),
-                        )
-                        for i in range(layers)
-                    ),
-                    "out": nn.Sequential(nn.Linear(size, 3)),
-                }
+            self.pool_model = nn.Module()
+            self.pool_model.sap_linear = nn.Linear(size, size)
+            self.pool_model.attention = nn.Parameter(torch.zeros(size, 1))
+            self.ser_model = nn.Module()
+            self.ser_model.fc = nn.Sequential(
+                *(
+                    nn.Sequential(
+                        nn.Linear(2 * size if i == 0 else size, size), nn.LayerNorm(size), nn.ReLU()
+                    )
+                    for i in range(layers)
+                )
             )
+            self.ser_model.out = nn.Sequential(nn.Linear(size, 3))
 
         def forward(self, audio: Any, mask: Any) -> Any:
             hidden = self.ssl_model(audio, attention_mask=mask).last_hidden_state
             inside = torch.arange(hidden.shape[1]) < _frames(self.ssl_model, mask)[:, None]
-            score = torch.tanh(self.pool_model["sap_linear"](hidden)) @ self.pool_model["attention"]
+            pool = self.pool_model
+            score = torch.tanh(pool.sap_linear(hidden)) @ pool.attention
             weight = score.masked_fill(~inside[..., None], -torch.inf).softmax(dim=1)
             mean = (hidden * weight).sum(dim=1)
             variance = (hidden**2 * weight).sum(dim=1) - mean**2
             pooled = torch.cat((mean, variance.clamp(min=STATISTICS_FLOOR).sqrt()), dim=1)
-            for layer in self.ser_model["fc"].children():
-                pooled = layer(pooled)
-            return self.ser_model["out"](pooled)
+            return self.ser_model.out(self.ser_model.fc(pooled))
 
     def normalise(x: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray((x - mean) / (std + 1e-6), np.float32)

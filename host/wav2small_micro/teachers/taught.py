@@ -84,7 +84,10 @@ class Taught:
 
     def answer(self, clips: Sequence[Pcm], folds: Sequence[str]) -> NDArray[np.float32]:
         """Arousal, dominance, valence, (B, 3), each by the set fitted without the clip's fold."""
-        features = {name: np.stack([extract(pcm, name) for pcm in clips]) for name in self.views}
+        features = {
+            name: np.stack([extract(pcm, name, self.facts["as_recorded"]) for pcm in clips])
+            for name in self.views
+        }
         return self.answer_features(features, folds)
 
     def answer_features(
