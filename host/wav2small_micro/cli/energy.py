@@ -189,7 +189,10 @@ def _live(
     from wav2small_micro.link.client import Device
     from wav2small_micro.link.transport import SerialTransport
 
-    with ProgressBar(console=err, transient=True) as bar, ExitStack() as open_:
+    with (
+        ProgressBar(console=err, transient=True, disable=not err.is_terminal) as bar,
+        ExitStack() as open_,
+    ):
         task = bar.add_task(f"measuring with the {live.value}: Ctrl-C ends it early", total=1.0)
 
         def progress(share: float) -> None:
@@ -225,7 +228,7 @@ def _measure(
 ) -> "Measurement":
     from wav2small_micro.energy import measure
 
-    with ProgressBar(console=err, transient=True) as bar:
+    with ProgressBar(console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task(f"reading {escape(Path(recording.source).name)}", total=1.0)
 
         def progress(share: float) -> None:

@@ -195,12 +195,12 @@ CHIPS = {
             voltage=3.3,
             clock_mhz=(26, 120),
             run=Currents(
-                ((26, 26 * 0.110), (120, 120 * 0.110)),
+                ((26, 26 * 0.100), (120, 120 * 0.100)),
                 Source(
                     "ST DS12023",
-                    "features of page 1",
-                    "110 µA/MHz in run mode with the LDO; the table by clock was not at hand",
-                    Basis.UNVERIFIED,
+                    "features, as Zephyr's page of the NUCLEO-L4R5ZI has them",
+                    "100 µA/MHz in run mode with the LDO; the table by clock was not at hand",
+                    Basis.SECOND_HAND,
                 ),
                 below=0.25,
                 above=0.6,
@@ -320,9 +320,9 @@ CHIPS = {
                 ((24, 24 * 0.0195), (160, 160 * 0.0195)),
                 Source(
                     "ST DS13737",
-                    "features of page 1",
+                    "features, as Zephyr's pages of boards with it have them",
                     "19.5 µA/MHz in run mode at 3.3 V with the SMPS; the table was not at hand",
-                    Basis.UNVERIFIED,
+                    Basis.SECOND_HAND,
                 ),
                 below=0.25,
                 above=1.0,
