@@ -12,6 +12,7 @@ from wav2small_micro.cli import (
     demo,
     distill,
     energy,
+    evaluation,
     firmware,
     hil,
     importing,
@@ -71,7 +72,7 @@ app.command(rich_help_panel="Models")(teachers.label)
 app.command(rich_help_panel="Models")(distill.distill)
 app.command("import", rich_help_panel="Models")(importing.import_)
 app.command(rich_help_panel="Models")(models.convert)
-app.command(rich_help_panel="Models")(models.evaluate)
+app.command(rich_help_panel="Models")(evaluation.evaluate)
 app.command(rich_help_panel="Models")(models.generate)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``w2s convert``, ``evaluate``, ``generate``: from weights to the firmware's C."""
+"""``w2s convert``, ``generate``: from weights to the firmware's C."""
 
 import importlib
 import os
@@ -38,22 +38,6 @@ def convert(model: ModelOption = DEFAULT_MODEL, json: JsonOption = False) -> Non
         print_json({"model": str(folder)} | found)
     else:
         out.print(table(f"{folder}: converted and checked", ["", "value"], flat_rows(found)))
-
-
-def evaluate(
-    model: ModelOption = DEFAULT_MODEL,
-    engine: Annotated[str, typer.Option(help="float, tflite, tflm or c.")] = "c",
-    json: JsonOption = False,
-) -> None:
-    """CCC with human ratings on speakers unheard in training; needs the research data."""
-    from wav2small_micro import evaluation
-    from wav2small_micro.engines import base
-
-    found = evaluation.evaluate(base.Model.load(model), engine)
-    if json:
-        print_json({"model": model, "engine": engine} | found)
-    else:
-        out.print(table(f"{model}, engine {engine}", ["", "value"], flat_rows(found)))
 
 
 def generate(
