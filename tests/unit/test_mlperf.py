@@ -30,13 +30,17 @@ class Scripted:
 
     name = "script"
 
-    def __init__(self, answers: Answers, boot: bytes = b"") -> None:
+    def __init__(self, answers: Answers, boot: bytes = b"", deaf: int = 0) -> None:
         self.answers = answers
+        self.deaf = deaf  # to so many writes: it still starts
         self.commands: list[str] = []
         self._out = boot
         self._in = ""
 
     def write(self, data: bytes, timeout: float) -> None:
+        if self.deaf > 0:
+            self.deaf -= 1
+            return
         self._in += data.decode()
         while "%" in self._in:
             command, _, self._in = self._in.partition("%")
@@ -76,8 +80,8 @@ HONEST: Answers = {
 def device() -> Callable[..., DeviceUnderTest]:
     """Opens a device that answers as HONEST, but for what is changed."""
 
-    def start(changes: Answers | None = None, boot: bytes = b"") -> DeviceUnderTest:
-        return DeviceUnderTest(Scripted({**HONEST, **(changes or {})}, boot), patience=0.01)
+    def start(changes: Answers | None = None, boot: bytes = b"", deaf: int = 0) -> DeviceUnderTest:
+        return DeviceUnderTest(Scripted({**HONEST, **(changes or {})}, boot, deaf), patience=0.05)
 
     return start
 
@@ -109,6 +113,12 @@ def test_what_the_device_says_reaches_the_caller(device: Any) -> None:
 )
 def test_what_was_on_its_way_before_is_not_taken_for_an_answer(device: Any, boot: bytes) -> None:
     assert device(boot=boot).identify().name == "a board"
+
+
+def test_a_device_that_still_starts_is_asked_again(device: Any) -> None:
+    assert device(deaf=3).identify().name == "a board"
+    with pytest.raises(LinkLost, match="nothing comes"):
+        device(deaf=10**9)
 
 
 @pytest.mark.parametrize(

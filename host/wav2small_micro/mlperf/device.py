@@ -27,11 +27,16 @@ RUNNER_PATIENCE_S = 5.0
 _Q16 = 65536
 _READY = "m-ready"
 _RESTARTED = "m-init-done"
+_ASK_AGAIN_S = 1.0  # of silence, when it is not known yet whether the device listens
 _LONGEST_LINE = 4096  # no device says as much: it is noise
 
 
 class MlperfError(LinkError):
     """The device refuses a command, or its answer makes no sense."""
+
+
+class _Silence(LinkLost):
+    """Nothing comes."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class DeviceUnderTest:
     def __init__(self, transport: Transport, *, patience: float = 120.0) -> None:
         self._transport = transport
         self._patience = patience
+        self._wait = patience  # for a line
         self._unread = b""
         self._silence = 0.0
         self._synchronise()
@@ -158,13 +164,23 @@ class DeviceUnderTest:
     def _synchronise(self) -> None:
         """Finds the answer to a command that nobody else sends, whatever was on its way before.
 
+        A device that still starts hears nothing, so it is asked again, each time by another word.
         The first % ends what another program may have left half said.
         """
-        word = f"w2s-{time.monotonic_ns() % 10**9}"
-        self._transport.write(b"%", self._patience)
-        self._send(word)
-        while not self._line(strict=False).endswith(f"e-[Unknown command: {word}]"):
-            pass
+        deadline = time.monotonic() + self._patience
+        while True:
+            word = f"w2s-{time.monotonic_ns() % 10**9}"
+            self._send(f"%{word}")
+            try:
+                self._wait = min(_ASK_AGAIN_S, self._patience)
+                while not self._line(strict=False).endswith(f"e-[Unknown command: {word}]"):
+                    pass
+                break
+            except LinkLost as lost:
+                if not isinstance(lost, _Silence) or time.monotonic() > deadline:
+                    raise
+            finally:
+                self._wait = self._patience
         while self._line(strict=False) != _READY:
             pass
 
@@ -187,10 +203,10 @@ class DeviceUnderTest:
 
     def _receive(self) -> bytes:
         begin = time.monotonic()
-        data = self._transport.read(self._patience)
+        data = self._transport.read(self._wait)
         self._silence = max(self._silence, time.monotonic() - begin)
         if not data:
-            raise LinkLost(
+            raise _Silence(
                 f"{self._transport.name}: nothing comes for {self._patience:.0f} s",
                 "is the firmware of this project on the device, and the rate of the port right?",
             )
