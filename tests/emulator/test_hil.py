@@ -3,7 +3,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from support.planted import (
 )
 
 from wav2small_micro import paths, pio
+from wav2small_micro.emulator import Emulator
 from wav2small_micro.engines.base import Model
 from wav2small_micro.hil.checks import CHECKS
 from wav2small_micro.hil.diagnosis import Diagnosis
@@ -492,6 +493,37 @@ def test_what_comes_before_the_first_frame_is_told_and_forgiven(
     suite = judge(bent(target, Case(first=first)), model)
     assert suite.summary == "PASS"
     assert note in {finding.diagnosis for finding in suite.results["line"].findings}
+
+
+def test_a_crash_before_the_run_is_told_and_forgiven(
+    firmware: Firmware, model: Model, tmp_path: Path
+) -> None:
+    undefined_instruction(firmware, model.plan)
+    elf = firmware.save(tmp_path / "firmware.elf")
+    with Emulator(elf, pio.board()) as emulator:
+        emulator.transport().write(encode(messages.Ping(b""), 1), 1.0)
+        while b"Wav2Small" not in emulator.transport().read(2.0):
+            pass  # the first boot's greeting; the second one has it too
+        target = Target("an emulator that crashed", lambda: nullcontext(emulator.transport()))
+        suite = Suite(Rig(target, model, OPTIONS), CHECKS)
+        suite.run(["answers", "rows.l1", "line"])
+        suite.rig.close()
+    assert suite.summary == "PASS"
+    (told,) = (f for f in suite.findings if f.diagnosis is Diagnosis.EARLIER_FAULT)
+    assert "USAGE fault" in told.seen
+
+
+def test_a_reset_that_nobody_heard(elf: Path, model: Model) -> None:
+    """Another identity of the boot gives it away."""
+
+    def to_host(frame: Frame) -> list[Piece]:
+        return [] if isinstance(frame.message, messages.Boot) else passed(frame)
+
+    reset = encode(messages.Reset(messages.RESET_MAGIC), 77)
+    case = Case(to_host, lambda n, data: data + reset if n == 12 else data)
+    target = emulator_target(pio.DEFAULT_ENV, model.folder, elf=elf)
+    suite = judge(bent(target, case), model)
+    assert suite.summary == "RESET", failures(suite)
 
 
 def bent(target: Target, case: Case) -> Target:

@@ -67,6 +67,7 @@ def _host(rig: Rig, outcome: Outcome) -> None:
 @_check("answers", "the device says hello and tells its counters")
 def _answers(rig: Rig, outcome: Outcome) -> None:
     facts = rig.device.hello()
+    rig.first_boot = facts.boot_id
     rig.device.counters()
     outcome.facts.append(f"{facts.board}, boot {facts.boot_id:#010x}")
 
@@ -450,8 +451,11 @@ def _counters(rig: Rig, outcome: Outcome) -> None:
 @_check("line", "every frame came, once, whole, in order and in time", ["answers"])
 def _line(rig: Rig, outcome: Outcome) -> None:
     assert rig.watch
+    boot = rig.device.hello().boot_id
     rig.watch.settle(rig.late_s)
     books = rig.watch.books
+    if boot != rig.first_boot and not books.resets:  # nobody heard it boot
+        outcome.find(Diagnosis.RESET, f"boot {rig.first_boot:#010x} became {boot:#010x}")
     outcome.findings += rig.watch.findings(rig.late_s)
     outcome.facts.append(f"{books.sent:,} frames out, {books.received:,} back")
 

@@ -134,10 +134,15 @@ class Diagnosis(Enum):
         "the port was opened in the middle of something; harmless if it ends there",
     )
 
+    EARLIER_FAULT = (
+        "the firmware had crashed before this run",
+        "not by this run, but somebody should know",
+    )
+
     @property
     def is_note(self) -> bool:
         """Whether it is only good to know."""
-        return self in (Diagnosis.BANNER, Diagnosis.GARBAGE)
+        return self in (Diagnosis.BANNER, Diagnosis.GARBAGE, Diagnosis.EARLIER_FAULT)
 
 
 @dataclass(frozen=True)

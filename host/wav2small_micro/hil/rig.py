@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -113,6 +114,24 @@ class Evidence:
     )  # end of the window in s, library, device
     ticks: dict[str, float] = field(default_factory=dict)  # s a second of audio, by stage
 
+    def to_json(self) -> dict[str, Any]:
+        """A/D/V by clip, layers, and time by stage; windows and curves are for pictures."""
+        return {
+            "clips": [
+                {"clip": name, "float": exact, "device": device}
+                for name, exact, device in self.scatter
+            ],
+            "layers": {
+                name: {
+                    "differ": apart,
+                    "values": size,
+                    "relative_rms": None if math.isnan(error) else error,
+                }
+                for name, (apart, size, error) in self.layers.items()
+            },
+            "seconds_of_work_per_second": self.ticks,
+        }
+
 
 class Rig:
     """The device, opened when it is first asked for, and the truth about its model."""
@@ -132,6 +151,7 @@ class Rig:
         self.watch: Watch | None = None
         self.audio_seconds = 0.0  # that the device was given
         self.golden_answer: tuple[SessionAnswer, Rows] | None = None
+        self.first_boot = 0  # identity of the run of the device that answered first
         self.clock = time.monotonic
         self._device: Device | None = None
         self._context: Any = None

@@ -177,6 +177,7 @@ class Suite:
             "seen": first.seen if first else None,
             "advice": first.diagnosis.advice if first else None,
             "checks": [result.to_json() for result in self.results.values()],
+            "evidence": self.rig.evidence.to_json(),
             "line": watch.to_json() if watch else None,
         }
 

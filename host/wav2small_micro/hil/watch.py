@@ -57,7 +57,8 @@ class Books:
     banner: list[str] = field(default_factory=list)  # before the first frame
     departures: int = 0  # of the port itself
     resets: list[messages.Boot] = field(default_factory=list)  # after the first reply
-    faults: list[messages.Fault] = field(default_factory=list)
+    faults: list[messages.Fault] = field(default_factory=list)  # after such a reset
+    earlier_faults: list[messages.Fault] = field(default_factory=list)  # told when we came
     latencies: dict[str, list[float]] = field(default_factory=dict)  # s, by request
     blocks: dict[int, int] = field(default_factory=dict)  # taken, by session
 
@@ -205,8 +206,10 @@ class Watch:
             self._gaps.clear()
             self._event, self._last_event = frame.seq, frame
             return
-        if isinstance(message, messages.Fault) and message not in self.books.faults:
-            self.books.faults.append(message)
+        if isinstance(message, messages.Fault):
+            faults = self.books.faults if self.books.resets else self.books.earlier_faults
+            if message not in faults:  # it is told twice
+                faults.append(message)
         ahead = (frame.seq - self._event - 1) % 256
         if self._event < 0 or ahead < 128:
             if self._event >= 0:
@@ -270,7 +273,7 @@ class Watch:
         kept = {
             name: value
             for name, value in vars(self.books).items()
-            if name not in ("latencies", "blocks", "resets", "faults")
+            if name not in ("latencies", "blocks", "resets", "faults", "earlier_faults")
         }
         return kept | {
             "resets": len(self.books.resets),
@@ -363,6 +366,8 @@ class Watch:
             found.append(Finding(Diagnosis.BANNER, self.books.banner[0]))
         if self.books.garbage_bytes:
             found.append(Finding(Diagnosis.GARBAGE, f"{self.books.garbage_bytes} bytes"))
+        for fault in self.books.earlier_faults:
+            found.append(Finding(Diagnosis.EARLIER_FAULT, describe_fault(fault)))
         return found
 
 
