@@ -173,7 +173,10 @@ def test_without_a_device_nothing_is_added(tmp_path: Path) -> None:
     assert "--w2s-port or --w2s-emulator names one" in ran.stdout
 
 
-def test_one_device_at_a_time(tmp_path: Path) -> None:
-    ran = pytest_in(tmp_path, "--w2s-port", NO_PORT, "--w2s-emulator", BOARD)
+@pytest.mark.parametrize(
+    ("more", "message"), [(("--w2s-emulator", BOARD), "not both"), (("-n", "2"), "run with -n 0")]
+)
+def test_one_device_at_a_time(tmp_path: Path, more: tuple[str, ...], message: str) -> None:
+    ran = pytest_in(tmp_path, "--w2s-port", NO_PORT, *more)
     assert ran.code == 4
-    assert "not both" in ran.stderr
+    assert message in ran.stderr

@@ -259,6 +259,27 @@ def test_checks_need_only_what_comes_before() -> None:
         seen.add(check.name)
 
 
+def float_check(distances: list[float]) -> Suite:
+    """The verdict on a device whose A/D/V were so far from float, clip by clip."""
+    check = next(check for check in CHECKS if check.name == "float")
+    suite = suite_of(replace(check, needs=()))
+    for i, distance in enumerate(distances):
+        exact = np.array([0.3, 0.5, 0.7]) + 0.01 * i
+        suite.rig.evidence.scatter.append((f"clip {i}", exact, exact + np.array([0, distance, 0])))
+    suite.run()
+    return suite
+
+
+def test_distance_from_float() -> None:
+    assert float_check([0.001, -0.029]).summary == "PASS"
+    far = float_check([0.001, -0.031, 0.2])
+    assert far.summary == "FAR_FROM_FLOAT"
+    assert [finding.seen.split(":")[0] for finding in far.findings] == ["clip 1", "clip 2"]
+    # Many clips, each near enough, whose differences eat up what they agree on.
+    assert float_check([0.02, -0.02] * 10).summary == "FAR_FROM_FLOAT"
+    assert float_check([0.001, -0.001] * 10).summary == "PASS"
+
+
 # --- Documents ----------------------------------------------------------------------------------
 
 

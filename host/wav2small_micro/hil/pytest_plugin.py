@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{_MARK}: a check of the HIL suite")
     if config.option.w2s_port and config.option.w2s_emulator:
         raise pytest.UsageError("--w2s-port or --w2s-emulator, not both")
-    if _wanted(config) and hasattr(config, "workerinput"):
+    if _wanted(config) and getattr(config.option, "numprocesses", None):  # of pytest-xdist
         raise pytest.UsageError("there is one device: run with -n 0")
 
 
