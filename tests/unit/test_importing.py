@@ -19,9 +19,11 @@ pytest.importorskip("onnxruntime", reason="ONNX is not installed: pip install -e
 import torch
 from safetensors.numpy import save_file
 from support.checkpoints import FromLogMel, Other, Trunk, export, network_of, random_state
+from typer.testing import CliRunner
 
 from wav2small_micro import conversion, paths, student
 from wav2small_micro.audio import Clip
+from wav2small_micro.cli.app import app
 from wav2small_micro.engines.base import Model
 from wav2small_micro.engines.floating import FloatEngine
 from wav2small_micro.errors import W2sError
@@ -236,6 +238,29 @@ def test_what_onnx2tf_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(through_onnx2tf, "PACKAGES", ("onnx", "no_such_package"))
     with pytest.raises(W2sError, match="onnx2tf needs no_such_package"):
         through_onnx2tf.convert(None, np.zeros(16000, np.int16))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "name one source"),
+        (("a.onnx", "--hub", "a/b"), "name one source"),
+        (("a.onnx",), "the model has no name"),
+        (("a.onnx", "--name", "wav2small-72k"), "is there already"),
+        (("nowhere.onnx", "--name", "{tmp}/mine"), "no file nowhere.onnx"),
+        (("{here}", "--name", "{tmp}/mine"), "is of no known kind"),
+        (("{here}", "--name", "{tmp}/mine", "--order", "a,b"), "no order of the answers"),
+        (("{here}", "--name", "{tmp}/mine", "--revision", "v1"), "--revision is of a model"),
+    ],
+)
+def test_what_cannot_be_imported_is_said(
+    arguments: tuple[str, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [word.format(tmp=tmp_path, here=__file__) for word in arguments]
+    ran = CliRunner().invoke(app, ["import", *words])
+    assert ran.exit_code == 1
+    assert message in " ".join((ran.output + capsys.readouterr().err).split())
+    assert not (tmp_path / "mine").exists()
 
 
 class Hub(http.server.BaseHTTPRequestHandler):

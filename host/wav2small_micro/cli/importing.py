@@ -50,8 +50,9 @@ def import_(
     if not name:
         raise W2sError("the model has no name", "--name NAME makes models/NAME")
     folder = importer.free_folder(Path(name) if "/" in name else paths.models_dir() / name)
+    places = importer.order_of(order)
     path = _found(source) if source else Path()
-    what = importer.Source(path, path.name, licence=licence, order=importer.order_of(order))
+    what = importer.Source(path, path.name, licence=licence, order=places)
     if hub:
         what = importer.with_hub(hub, revision, what)
 

@@ -59,7 +59,7 @@ def section(result: Result, model: str, command: str) -> str:
         f"CCC on {facts['clips']} clips ({facts['seconds'] / 60:.0f} minutes) of "
         f"{facts['speakers']} speakers, side `{facts['split']}` of the manifest. In brackets 95 % "
         "intervals from drawing whole speakers"
-        + (": so few that the intervals are rough." if facts["speakers"] < 10 else ".")
+        + ("." if facts["speakers"] >= 10 else "; so few that even these are rough.")
     ]
     parts.append(_agreement(own))
     differences = [row for row in result.differences if row["model"] == model]
@@ -123,6 +123,7 @@ WORDS = {
     "teacher": "the teacher",
     "others": "one annotator against the others",
     "float": "its own float32",
+    "c": "the C library on the host",
     "utterance": "itself, normalised over the clip",
 }
 

@@ -20,7 +20,7 @@ from wav2small_micro.data.manifest import Manifest, Row
 from wav2small_micro.engines import base
 from wav2small_micro.errors import W2sError
 from wav2small_micro.evaluation import sweep, tables
-from wav2small_micro.evaluation.answers import Answerer, Question
+from wav2small_micro.evaluation.answers import DEVICES, Answerer, Question
 from wav2small_micro.evaluation.disturbances import DISTURBANCES
 from wav2small_micro.evaluation.statistics import DRAWS
 from wav2small_micro.evaluation.tables import Clips, Series
@@ -246,6 +246,8 @@ def _rows(
                 # int8 against float: also how near the answers themselves are.
                 rows += tables.agreement_rows(clips, [one], {"float": two.adv}, request.by)
                 pairs.append((one, two))
+            if same == (True, False, True) and two.engine == "c" and one.engine in DEVICES:
+                rows += tables.agreement_rows(clips, [one], {"c": two.adv}, request.by)
             if same == (True, True, False) and (one.norm, two.norm) == ("live", "utterance"):
                 rows += tables.agreement_rows(clips, [one], {"utterance": two.adv}, request.by)
                 pairs.append((one, two))
