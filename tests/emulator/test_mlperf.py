@@ -107,7 +107,7 @@ def test_the_buffer_is_what_ram_is_left(env: str) -> None:
     used = pio.size(env)["ram"]
     fits = (board.ram_size - used) // 8 * 8
     with Emulator(elf, board) as emulator:
-        device = DeviceUnderTest(emulator.transport())
+        device = DeviceUnderTest(emulator.transport(), patience=PATIENCE)
         with pytest.raises(MlperfError, match=f"{fits} bytes fit"):
             device.ask(f"db load {fits + 2}")
         pcm = np.random.default_rng(1).integers(-9000, 9000, 4000).astype(np.int16)
@@ -126,7 +126,7 @@ def test_the_buffer_to_its_last_byte() -> None:
     with Emulator(pio.build(env), board) as emulator:
         with Device(emulator.transport()) as link:
             before = link.run(short)
-        device = DeviceUnderTest(emulator.transport())
+        device = DeviceUnderTest(emulator.transport(), patience=PATIENCE)
         device.load(pcm)
         assert list(device.infer(1).adv_q16) == expected("wav2small-72k", pcm)
         with Device(emulator.transport()) as link:
@@ -134,7 +134,7 @@ def test_the_buffer_to_its_last_byte() -> None:
             counters = link.counters()
         assert list(before.adv_q16) == list(after.adv_q16) == expected("wav2small-72k", short)
         assert counters.stack_high_water < counters.stack_size - KB
-        device = DeviceUnderTest(emulator.transport())
+        device = DeviceUnderTest(emulator.transport(), patience=PATIENCE)
         assert list(device.infer(1).adv_q16) == expected("wav2small-72k", pcm)
 
 
@@ -143,7 +143,7 @@ def test_small_chips_run_it_too(model: str, clips: list[Clip]) -> None:
     elf = pio.build(pio.DEFAULT_ENV, model, kernels="compact")
     pcm = clips[0].pcm[4000:8000]
     with Emulator(elf, pio.board(), link=LinkKind.UART) as emulator:
-        device = DeviceUnderTest(emulator.transport())
+        device = DeviceUnderTest(emulator.transport(), patience=PATIENCE)
         device.load(pcm)
         assert list(device.infer(2, 1).adv_q16) == expected(model, pcm)
         with Device(emulator.transport()) as link:

@@ -28,6 +28,8 @@ from wav2small_micro.mlperf import benchmark
 from wav2small_micro.mlperf.benchmark import Excerpt, Loop
 from wav2small_micro.mlperf.device import DeviceUnderTest, Identity
 
+_EMULATOR_PATIENCE_S = 120.0  # beside other work
+
 
 def mlperf(
     clips: Annotated[list[str], typer.Argument(help="Files, folders or patterns.")],
@@ -128,7 +130,7 @@ def _device(
     with err.status(f"building {env}"):
         elf = pio.build(env, model)
     with Emulator(elf, pio.board(env), link=link, icount=True) as running:
-        yield DeviceUnderTest(running.transport())
+        yield DeviceUnderTest(running.transport(), patience=_EMULATOR_PATIENCE_S)
 
 
 def _check_model(identity: Identity, name: str) -> None:

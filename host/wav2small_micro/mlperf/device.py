@@ -67,10 +67,11 @@ class Inference:
 class DeviceUnderTest:
     """The runner's side of the conversation. Raises LinkLost when the device falls silent.
 
-    ``patience`` is for a line, in seconds. The runner itself waits 5 s; an emulator may need more.
+    ``patience`` is for a line, and for each inference before it, in seconds. The runner itself
+    waits 5 s for a line, however many inferences there are; an emulator may need more.
     """
 
-    def __init__(self, transport: Transport, *, patience: float = 120.0) -> None:
+    def __init__(self, transport: Transport, *, patience: float = 10.0) -> None:
         self._transport = transport
         self._patience = patience
         self._wait = patience  # for a line
@@ -125,7 +126,11 @@ class DeviceUnderTest:
     def infer(self, runs: int, warmups: int = 0) -> Inference:
         """Times ``runs`` inferences over the buffer, after ``warmups`` that are not timed."""
         self._silence = 0.0
-        answer = self._answer(f"infer {runs} {warmups}")
+        self._wait = self._patience * (runs + warmups)
+        try:
+            answer = self._answer(f"infer {runs} {warmups}")
+        finally:
+            self._wait = self._patience
         lines = [line for line, _ in answer]
         edges = [t for line, t in answer if line in (f"m-infer-start-{runs}", "m-infer-done")]
         laps = [int(line[9:]) for line in lines if re.fullmatch(r"m-lap-us-\d+", line)]
@@ -176,9 +181,9 @@ class DeviceUnderTest:
                 while not self._line(strict=False).endswith(f"e-[Unknown command: {word}]"):
                     pass
                 break
-            except LinkLost as lost:
-                if not isinstance(lost, _Silence) or time.monotonic() > deadline:
-                    raise
+            except _Silence:
+                if time.monotonic() > deadline:
+                    raise self._silent(self._patience) from None
             finally:
                 self._wait = self._patience
         while self._line(strict=False) != _READY:
@@ -206,11 +211,14 @@ class DeviceUnderTest:
         data = self._transport.read(self._wait)
         self._silence = max(self._silence, time.monotonic() - begin)
         if not data:
-            raise _Silence(
-                f"{self._transport.name}: nothing comes for {self._patience:.0f} s",
-                "is the firmware of this project on the device, and the rate of the port right?",
-            )
+            raise self._silent(self._wait)
         return data
+
+    def _silent(self, seconds: float) -> _Silence:
+        return _Silence(
+            f"{self._transport.name}: nothing comes for {seconds:.0f} s",
+            "is the firmware of this project on the device, and the rate of the port right?",
+        )
 
 
 def _results(lines: list[str]) -> NDArray[np.int32]:

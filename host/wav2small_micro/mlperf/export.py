@@ -74,7 +74,7 @@ def write(
         if names.count(name) > 1:
             raise W2sError(f"two clips would become {name}", "give one of them another name")
     data.mkdir(parents=True, exist_ok=True)
-    rows = []
+    rows: list[tuple[str, int, int, int, int]] = []
     files = _write_settings(folder, runs, warmups)
     for name, excerpt in zip(names, excerpts, strict=True):
         pcm = excerpt.pcm.astype("<i2").tobytes()
@@ -82,6 +82,8 @@ def write(
         files.append(data / name)
         label = _label(excerpt, reference)
         rows.append((name, len(DIMENSIONS), label, len(pcm), len(pcm)))
+    # The runner takes a row a loop, and dies where there is none.
+    rows += [rows[i % len(rows)] for i in range(LOOPS - len(rows))]
     with (data / "y_labels.csv").open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
     return [*files, data / "y_labels.csv"]
