@@ -287,6 +287,22 @@ def test_damaged_jls(tmp_path: Path) -> None:
         open_recording(tmp_path / "c.jls")
 
 
+@pytest.mark.parametrize("kept", [0.3, 0.75, 0.999])
+def test_a_jls_that_was_not_closed_stays_as_it_is(tmp_path: Path, kept: float) -> None:
+    """pyjls mends such a file in place, or cuts it: that must not happen to the only recording."""
+    whole = power.jls(tmp_path / "a.jls", TRACE).read_bytes()
+    path = tmp_path / "b.jls"
+    flipped = bytearray(whole)
+    flipped[-7] ^= 1
+    for data in (whole[: int(kept * len(whole))], bytes(flipped)):
+        path.write_bytes(data)
+        notes = Notes()
+        with contextlib.suppress(W2sError):
+            open_recording(path).whole(notes)
+            assert any("not closed" in line for line in notes.lines)
+        assert path.read_bytes() == data
+
+
 # --- LPM01A --------------------------------------------------------------------------------------
 
 
@@ -371,6 +387,14 @@ def test_binary_metadata(tmp_path: Path) -> None:
     assert len(found) == 20
     assert any("something" in line for line in notes)
     assert any("overcurrent" in line for line in notes)
+
+
+def test_digits_that_are_none(tmp_path: Path) -> None:
+    """Latin-1 has digits in superscript, which are no part of a number."""
+    data = b"ack volt 3000m\r\nPowerShield > ack freq 10\r\n1000-05\r\n10\xb20-05\r\nend\r\n"
+    found, notes = read_log(tmp_path, data)
+    assert len(found) == 1
+    assert any("neither a sample nor known" in line for line in notes)
 
 
 def test_a_log_without_its_end(tmp_path: Path) -> None:

@@ -356,7 +356,8 @@ class _Reader:
         if self._columns.word is not None:
             word = table[:, self._place[self._columns.word]]
             for bit in range(8):
-                digit = word // 10 ** (7 - bit) % 10
+                with np.errstate(invalid="ignore"):  # what is no number is told right below
+                    digit = word // 10 ** (7 - bit) % 10
                 self._check_bits(digit)
                 found |= digit.astype(np.uint16) << np.uint16(bit)
             return found

@@ -4,11 +4,16 @@
 The signals are found by name: ``current`` (A), ``voltage`` (V), and the general-purpose inputs
 ``gpi[0]`` .. as digital channels. Signals of lower rate are repeated; samples that Joulescope lost
 are not a number and become gaps.
+
+pyjls repairs a file that was not closed, in place, and cuts it where it cannot: such a file is
+copied, and the copy is read.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +29,7 @@ from wav2small_micro.errors import W2sError
 _MAGIC = b"jlsfmt\r\n"
 _MAGIC_1 = b"\xd3tagfmt "
 _CHUNK = 1 << 19  # samples
+_CHUNK_HEADER, _TAG_AT, _TAG_END = 32, 16, 0xFF
 
 
 def is_jls(head: bytes) -> bool:
@@ -38,7 +44,10 @@ def recording(path: Path, options: Options) -> Recording:
             raise W2sError(
                 f"{path} is JLS version 1", "open it in Joulescope's UI and save it again"
             )
-    signals = _open(path)
+    whole = _is_closed(path)
+    copy = None if whole else _copied(path)
+    here = path if copy is None else Path(copy.name)
+    signals = _open(here, path)
     try:
         current = _find(signals, r"current|i", path)
         voltage = _find(signals, r"voltage|v") if options.voltage is None else None
@@ -56,7 +65,9 @@ def recording(path: Path, options: Options) -> Recording:
         raise W2sError(f"{path} has no signal of voltage", "record it, or say it: --voltage 3.3")
 
     def read(notes: Notes, progress: Progress) -> Iterator[Trace]:
-        reader = _open(path)
+        reader = _open(here, path)
+        if copy is not None:
+            notes.add("the file was not closed: what could be saved of it is read from a copy")
         try:
             yield from _pieces(reader, current, voltage, gpi, options, str(path), notes, progress)
         except RuntimeError as error:
@@ -73,6 +84,47 @@ def recording(path: Path, options: Options) -> Recording:
     )
 
 
+def _is_closed(path: Path) -> bool:
+    """Whether pyjls will take the file for complete.
+
+    By the length in its header, which is written last, and a sound header of the chunk END in its
+    last 32 bytes (the JLS format, jls/format.h).
+    """
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(24)[16:24], "little")
+        size = file.seek(0, 2)
+        file.seek(max(0, size - _CHUNK_HEADER))
+        last = file.read(_CHUNK_HEADER)
+    return (
+        length == size >= _CHUNK_HEADER
+        and last[_TAG_AT] == _TAG_END
+        and _crc32c(last[:-4]) == int.from_bytes(last[-4:], "little")
+    )
+
+
+def _crc32c(data: bytes) -> int:
+    """CRC-32C (Castagnoli), of a few bytes.
+
+    >>> hex(_crc32c(b"123456789"))
+    '0xe3069283'
+    """
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def _copied(path: Path) -> Any:
+    """A copy that goes with the last reference to it."""
+    copy = tempfile.NamedTemporaryFile(prefix="w2s-energy-", suffix=".jls")  # noqa: SIM115
+    with path.open("rb") as file:
+        shutil.copyfileobj(file, copy)
+    copy.flush()
+    return copy
+
+
 def _number(name: str) -> str:
     found = re.search(r"\d+", name)
     return found[0] if found else name
@@ -84,17 +136,17 @@ def _u1() -> int:
     return int(DataType.U1) & 0xFFFF
 
 
-def _open(path: Path) -> Any:
+def _open(path: Path, named: Path) -> Any:
     try:
         from pyjls import Reader
     except ImportError:
         raise W2sError(
-            f"{path} is a .jls, which needs pyjls", "pip install 'wav2small-micro[energy]'"
+            f"{named} is a .jls, which needs pyjls", "pip install 'wav2small-micro[energy]'"
         ) from None
     try:
         return Reader(str(path))
     except (RuntimeError, ValueError, OSError) as error:
-        raise W2sError(f"{path} cannot be read: {error}", "is the recording complete?") from None
+        raise W2sError(f"{named} cannot be read: {error}", "is the recording complete?") from None
 
 
 def _find(reader: Any, pattern: str, path: Path | None = None) -> Any:

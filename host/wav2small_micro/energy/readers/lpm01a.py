@@ -41,7 +41,8 @@ _META_SIZE = {_STAMP_TYPE: 9, _END_TYPE: 4, _OVERCURRENT: 4, _POWER_DOWN: 4, _VO
 _MOST_TEXT = 512
 _MOST_RUN = 1 << 22
 
-_SAMPLE = re.compile(r"(\d{1,6})([+-])(\d{1,2})")
+_PLAIN = re.compile(r"[0-9]{4}[+-][0-9]{2}")
+_SAMPLE = re.compile(r"([0-9]{1,6})([+-])([0-9]{1,2})")
 _STAMP = re.compile(r"time\s*stamp\s*:?\s*(?:(\d+)\s*s)?[\s,]*(?:(\d+)\s*ms)?", re.IGNORECASE)
 
 
@@ -135,7 +136,7 @@ class Decoder:
         values: list[str] = []
         for raw in text.split("\n"):
             line = raw.strip("\r \0")
-            if len(line) == 7 and line[4] in "+-" and line[:4].isdigit() and line[5:].isdigit():
+            if len(line) == 7 and _PLAIN.fullmatch(line):
                 values.append(f"{line[:4]}e{line[4:]}")
             elif line:
                 self._take(values)
