@@ -9,22 +9,30 @@ as it is heard.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wav2small_micro.audio import RATE, read_clip
+from wav2small_micro.audio import read_clip
 from wav2small_micro.data.check import content_hash
 from wav2small_micro.data.labels import Label, Store
 from wav2small_micro.data.manifest import Manifest, Row
 from wav2small_micro.errors import W2sError
 from wav2small_micro.teachers.base import Teacher
 
-Progress = Callable[[int, int, float], None]
-"""Clips done, clips in all, and the seconds of audio done by this run."""
+Heard = list[tuple[Row, NDArray[np.int16]]]
+
+Answerer = Callable[
+    [Teacher, Manifest, list[tuple[Row, ...]]],
+    Iterator[tuple[list[Label], list[tuple[str, str]]]],
+]
+"""Answers batches in their order: the labels of each and its clips that cannot be read."""
+
+Progress = Callable[[int, int], None]
+"""Clips done and clips in all."""
 
 
 @dataclass(frozen=True)
@@ -65,45 +73,13 @@ def _seconds(path: Path) -> float:
     return float(info.frames / info.samplerate)
 
 
-def label(
-    teacher: Teacher,
-    manifest: Manifest,
-    out: Path,
-    batch_s: float = 40.0,
-    progress: Progress | None = None,
-) -> Outcome:
-    """Label the clips of a manifest into ``out``; what is there already is kept.
-
-    A clip that cannot be read is left out and told. Raises :class:`W2sError` when ``out`` is of
-    another teacher or being written, when the teacher answers NaN, and when no clip can be read.
-    """
-    told = progress or (lambda done, total, seconds: None)
-    unreadable: list[tuple[str, str]] = []
-    heard_s = 0.0
-    with Store(out, teacher.sha256) as store:
-        there = {row.path for row in manifest.rows if (row.path, "") in store.done}
-        new, done = 0, len(there)
-        told(done, len(manifest), heard_s)
-        for batch in batches(manifest, batch_s):
-            if all(row.path in there for row in batch):
-                continue
-            heard, failed = hear(manifest, batch)
-            unreadable += failed
-            if heard:
-                store.append(found := answer(teacher, heard))
-                new += sum(each.path not in there for each in found)
-                heard_s += sum(len(pcm) for _, pcm in heard) / RATE
-            done += sum(row.path not in there for row in batch)
-            told(done, len(manifest), heard_s)
-    if not there and not new:
-        raise W2sError(
-            f"none of the {len(manifest)} clips of {manifest.name} can be read: {unreadable[0][1]}",
-            "w2s data check names what is wrong with each",
-        )
-    return Outcome(len(there), new, tuple(unreadable))
-
-
-Heard = list[tuple[Row, NDArray[np.int16]]]
+def answer_here(
+    teacher: Teacher, manifest: Manifest, todo: list[tuple[Row, ...]]
+) -> Iterator[tuple[list[Label], list[tuple[str, str]]]]:
+    """Answer batches one after another in this process."""
+    for batch in todo:
+        heard, failed = hear(manifest, batch)
+        yield (answer(teacher, heard) if heard else []), failed
 
 
 def hear(manifest: Manifest, batch: tuple[Row, ...]) -> tuple[Heard, list[tuple[str, str]]]:
@@ -136,3 +112,42 @@ def answer(teacher: Teacher, heard: Heard) -> list[Label]:
         )
         for (row, pcm), fold, found in zip(heard, folds, answers, strict=True)
     ]
+
+
+def label(
+    teacher: Teacher,
+    manifest: Manifest,
+    out: Path,
+    batch_s: float = 40.0,
+    progress: Progress | None = None,
+    answerer: Answerer = answer_here,
+) -> Outcome:
+    """Label the clips of a manifest into ``out``; what is there already is kept.
+
+    A clip that cannot be read is left out and told. Raises :class:`W2sError` when ``out`` is of
+    another teacher or being written, when the teacher answers NaN, and when no clip can be read.
+    """
+    told = progress or (lambda done, total: None)
+    unreadable: list[tuple[str, str]] = []
+    with Store(out, teacher.sha256) as store:
+        there = {row.path for row in manifest.rows if (row.path, "") in store.done}
+        new, done = 0, len(there)
+        told(done, len(manifest))
+        todo = [
+            batch
+            for batch in batches(manifest, batch_s)
+            if not all(row.path in there for row in batch)
+        ]
+        answers = answerer(teacher, manifest, todo) if todo else iter(())
+        for batch, (found, failed) in zip(todo, answers, strict=True):
+            store.append(found)
+            unreadable += failed
+            new += sum(each.path not in there for each in found)
+            done += sum(row.path not in there for row in batch)
+            told(done, len(manifest))
+    if not there and not new:
+        raise W2sError(
+            f"none of the {len(manifest)} clips of {manifest.name} can be read: {unreadable[0][1]}",
+            "w2s data check names what is wrong with each",
+        )
+    return Outcome(len(there), new, tuple(unreadable))

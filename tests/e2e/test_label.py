@@ -92,3 +92,32 @@ def test_errors_say_what_to_do(w2s: W2s, job: tuple[Path, Path], tmp_path: Path)
         assert message in ran.stderr
         assert "Traceback" not in ran.stderr
     assert not (tmp_path / "l.csv").exists()
+
+
+@pytest.mark.slow
+def test_two_workers_of_a_cluster_write_the_same_file(
+    w2s: W2s, job: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Also when the run was cut, and with a clip that cannot be read."""
+    pytest.importorskip("ray", reason="pip install -e '.[cluster]'")
+    (tmp_path / "7.wav").write_bytes(b"RIFF")
+    alone, spread = tmp_path / "alone.csv", tmp_path / "spread.csv"
+    assert w2s("label", *job, "--batch", "5", "--out", alone).code == 0
+    content = alone.read_bytes()
+    spread.write_bytes(content[: len(content) // 3])
+    found = w2s(
+        "label", *job, "--batch", "5", "--out", spread, "--cluster", "local", "--json"
+    ).json()
+    assert found["unreadable"][0][0] == "7.wav"
+    assert found["before"] + found["new"] == CLIPS - 1
+    assert 0 < found["before"] < found["new"]
+    assert spread.read_bytes() == content
+
+
+def test_a_cluster_that_is_not_there(w2s: W2s, job: tuple[Path, Path], tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="pip install -e '.[cluster]'")
+    out = tmp_path / "l.csv"
+    ran = w2s("label", *job, "--out", out, "--cluster", "127.0.0.1:9", timeout=120)
+    assert ran.code == 1
+    assert "no Ray cluster at 127.0.0.1:9" in ran.stderr
+    assert "Traceback" not in ran.stderr

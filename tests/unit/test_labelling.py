@@ -66,9 +66,7 @@ def test_a_run_that_was_stopped_ends_as_one_left_alone(speech: Manifest, tmp_pat
     whole, broken = tmp_path / "whole.csv", tmp_path / "broken.csv"
     teacher = Loudness(fold="3")
     told: list[int] = []
-    outcome = labelling.label(
-        teacher, speech, whole, 1.5, lambda done, total, seconds: told.append(done)
-    )
+    outcome = labelling.label(teacher, speech, whole, 1.5, lambda done, total: told.append(done))
     assert (outcome.before, outcome.new, outcome.unreadable) == (0, 23, ())
     assert told == sorted(told)
     assert told[-1] == 23

@@ -32,6 +32,11 @@ def label(
     out_path: Annotated[Path, typer.Option("--out", "-o", help="Labels to write or go on with.")],
     split: Annotated[str | None, typer.Option(help="Only train, dev or test.")] = None,
     batch: Annotated[float, typer.Option(help="Seconds of audio in a batch.")] = 40.0,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="Ray cluster to label on: local, auto (this machine's) or host:port."),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes of the cluster.")] = 2,
     json: JsonOption = False,
 ) -> None:
     """Label the clips of a manifest with a teacher's arousal, dominance and valence.
@@ -39,6 +44,7 @@ def label(
     A run that was stopped goes on where it was, and ends with the same labels.
     """
     from wav2small_micro import labelling
+    from wav2small_micro.cluster import Cluster
     from wav2small_micro.data import manifest as manifests
     from wav2small_micro.teachers import base
 
@@ -47,7 +53,12 @@ def label(
     with _bar() as bar:
         task = bar.add_task("labelling", total=len(read))
         outcome = labelling.label(
-            model, read, out_path, batch, lambda done, total, _: bar.update(task, completed=done)
+            model,
+            read,
+            out_path,
+            batch,
+            lambda done, total: bar.update(task, completed=done, total=total),
+            Cluster(cluster, workers, teacher) if cluster else labelling.answer_here,
         )
     if json:
         facts = {"teacher": model.name, "revision": model.revision, "sha256": model.sha256}

@@ -63,7 +63,7 @@ def extract(pcm: Pcm, name: str, as_recorded: bool = False) -> NDArray[np.float3
 
 def sound(pcm: Pcm, as_recorded: bool = False) -> NDArray[np.float32]:
     """Samples as openSMILE takes them: without their mean and at ``LEVEL``, or as they are."""
-    x = pcm.astype(np.float32) / 32768
+    x = (pcm / 32768).astype(np.float32)
     if as_recorded:
         return x
     x = x - x.mean()

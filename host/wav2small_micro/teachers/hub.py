@@ -236,7 +236,7 @@ def _wav2vec2(config: dict[str, Any], state: dict[str, Any], folder: Path) -> tu
             settings = Wav2Vec2Config.from_dict(config)
             size = settings.hidden_size
             self.wav2vec2 = Wav2Vec2Model(settings)
-            self.classifier = nn.Module()
+            self.classifier: Any = nn.Module()
             self.classifier.dense = nn.Linear(size, size)
             self.classifier.out_proj = nn.Linear(size, 3)
 
@@ -270,10 +270,10 @@ def _wavlm(config: dict[str, Any], state: dict[str, Any], folder: Path) -> tuple
         def __init__(self) -> None:
             super().__init__()
             self.ssl_model = WavLMModel(_wavlm_settings(config, state))
-            self.pool_model = nn.Module()
+            self.pool_model: Any = nn.Module()
             self.pool_model.sap_linear = nn.Linear(size, size)
             self.pool_model.attention = nn.Parameter(torch.zeros(size, 1))
-            self.ser_model = nn.Module()
+            self.ser_model: Any = nn.Module()
             self.ser_model.fc = nn.Sequential(
                 *(
                     nn.Sequential(
