@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import power
 from support.meters import Lpm01a, Meter, Ppk2
+from support.peer import Peer
 from typer.testing import CliRunner
 
 from wav2small_micro.cli.app import app
@@ -32,9 +33,7 @@ MADE = power.made(rate=100_000, blocks=20, lead=0.05)
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The instruments here have said all after a moment."""
-    monkeypatch.setattr(ppk2, "_QUIET_SECONDS", 0.4)
-    monkeypatch.setattr(lpm01a, "_QUIET_SECONDS", 0.4)
-    monkeypatch.setattr(lpm01a, "_REPLY_SECONDS", 0.5)
+    monkeypatch.setattr(ppk2, "_QUIET_SECONDS", 1.2)
 
 
 # --- PPK2 ----------------------------------------------------------------------------------------
@@ -123,9 +122,9 @@ def test_words_that_lost_a_byte_are_found_again() -> None:
 
 
 def test_lpm01a_gives_back_a_known_energy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lpm01a, "_QUIET_SECONDS", 5.0)
+    monkeypatch.setattr(lpm01a, "_QUIET_SECONDS", 20.0)
     with Lpm01a(MADE) as board:
-        recording = lpm01a.record(board.port, 0.8, replace(GIVEN, rate=100_000))
+        recording = lpm01a.record(board.port, 2.5, replace(GIVEN, rate=100_000))
     timeline = align.Timeline(MADE.start - MADE.start[0], MADE.seconds, 0.02)
     found = measure.by_timeline(recording, timeline)
     assert found.inferences.energy.sum() == pytest.approx(MADE.energy.sum(), rel=BOUND)
@@ -216,3 +215,17 @@ def test_whatever_a_board_tells(blocks: list[tuple[int, ...]]) -> None:
     with contextlib.suppress(W2sError):
         found = session.timeline_of(heard, 168e6)
         assert np.all(found.duration > 0)
+
+
+def test_a_board_that_tells_nothing_costs_only_the_timeline(tmp_path: Path) -> None:
+    saved = tmp_path / "a.csv"
+    board = Peer()
+    board.start()
+    with Ppk2(MADE) as kit:
+        arguments = ["--live", "ppk2", "--port", kit.port, "--voltage", "3.3", "--seconds", "2.3"]
+        arguments += ["--board", board.url, "--save", str(saved)]
+        result = CliRunner().invoke(app, ["energy", *arguments])
+    board.close()
+    assert result.exit_code == 1
+    assert "told of less than three blocks" in " ".join(result.output.split())
+    assert len(measure.by_marker(open_recording(saved), "D0").inferences) == 20

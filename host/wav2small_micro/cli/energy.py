@@ -142,9 +142,7 @@ def energy(
     told = None if timeline is None else align.read_timeline(timeline)
     recordings = [open_recording(path, options) for path in traces or ()]
     if live is not None:
-        now, by_board = _live(live, port, seconds, supply, board, options)
-        if save is not None:
-            _save(save, now)
+        now, by_board = _live(live, port, seconds, supply, save, board, options)
         if by_board is not None and save_timeline is not None:
             save_timeline.write_text(json_module.dumps(by_board.to_json()) + "\n")
         told = told or (None if marker else by_board)
@@ -179,6 +177,7 @@ def _live(
     port: str | None,
     seconds: float,
     supply: bool,
+    save: Path | None,
     board: str | None,
     options: "Options",
 ) -> "tuple[Recording, Timeline | None]":
@@ -189,10 +188,7 @@ def _live(
     from wav2small_micro.link.client import Device
     from wav2small_micro.link.transport import SerialTransport
 
-    with (
-        ProgressBar(console=err, transient=True, disable=not err.is_terminal) as bar,
-        ExitStack() as open_,
-    ):
+    with _bar() as bar, ExitStack() as open_:
         task = bar.add_task(f"measuring with the {live.value}: Ctrl-C ends it early", total=1.0)
 
         def progress(share: float) -> None:
@@ -202,12 +198,20 @@ def _live(
         if board is not None:
             device = open_.enter_context(Device(SerialTransport(board)))
             playing = Playing(device, read_clip(paths.demo_clip()).pcm, seconds)
+            open_.callback(playing.finish)  # while the line is still open
             playing.start()
         if live is Meter.PPK2:
             found = ppk2.record(port, seconds, options, supply=supply, progress=progress)
         else:
             found = lpm01a.record(port, seconds, options, progress=progress)
-        return found, None if playing is None else playing.timeline()
+    if save is not None:
+        _save(save, found)
+    return found, None if playing is None else playing.timeline()
+
+
+def _bar() -> ProgressBar:
+    """Progress on a terminal, and nothing in a pipe."""
+    return ProgressBar(console=err, transient=True, disable=not err.is_terminal)
 
 
 def _save(path: Path, recording: "Recording") -> None:
@@ -228,7 +232,7 @@ def _measure(
 ) -> "Measurement":
     from wav2small_micro.energy import measure
 
-    with ProgressBar(console=err, transient=True, disable=not err.is_terminal) as bar:
+    with _bar() as bar:
         task = bar.add_task(f"reading {escape(Path(recording.source).name)}", total=1.0)
 
         def progress(share: float) -> None:
@@ -392,12 +396,11 @@ def _print_chips(json: bool) -> None:
     if json:
         print_json([chip.to_json() for chip in chips.CHIPS.values()])
         return
-    columns = ["chip", "mode", "mA", "interval", "source"]
-    out.print(
-        table(
-            "Supply currents of the energy model", columns, chips.rows(list(chips.CHIPS.values()))
-        )
-    )
+    for chip in chips.CHIPS.values():
+        out.print(f"[bold]{chip.name}[/]: {escape(chip.title)}", highlight=False, soft_wrap=True)
+        for _, mode, amount, interval, source in chips.rows([chip]):
+            out.print(f"  {mode}: {amount} mA ({interval})", highlight=False, soft_wrap=True)
+            out.print(f"    {escape(source)}", highlight=False, soft_wrap=True, style="dim")
 
 
 def _to_json(

@@ -95,10 +95,15 @@ class Playing(threading.Thread):
         self._blocks = list(session.profile)
         session.stop()
 
+    def finish(self) -> None:
+        """Stops playing, and waits for what the board still has to tell."""
+        self._stop_early.set()
+        if self.ident is not None:
+            self.join()
+
     def timeline(self) -> Timeline:
         """What the board told. Raises W2sError, also for what went wrong while it played."""
-        self._stop_early.set()
-        self.join()
+        self.finish()
         if self._error is not None:
             raise self._error
         return timeline_of(self._blocks, self._tick_hz)
