@@ -3,6 +3,7 @@
 
 import contextlib
 import json
+import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -90,6 +91,13 @@ def test_what_is_no_ppk2() -> None:
         ppk2.record(None, 1, Options())
     with pytest.raises(W2sError, match=r"0\.8 to 5 V"):
         ppk2.record(None, 1, Options(voltage=12))
+
+
+def test_without_ppk2_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ppk2_api.ppk2_api", None)
+    with pytest.raises(W2sError, match="needs ppk2-api") as caught:
+        ppk2.record("/dev/null", 1, GIVEN)
+    assert caught.value.hint == "pip install ppk2-api"
 
 
 def test_a_ppk2_that_goes_away_keeps_what_it_gave(monkeypatch: pytest.MonkeyPatch) -> None:

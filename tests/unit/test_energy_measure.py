@@ -96,6 +96,56 @@ def test_noise_on_the_marker_is_no_inference() -> None:
     assert len(plain.inferences) > len(made.energy)
 
 
+def edges(
+    level: list[bool], debounce: float, pieces: list[int] | None = None
+) -> list[tuple[bool, float]]:
+    """What `align.Marker` finds in levels, a sample a second, in pieces of these lengths."""
+    marker = align.Marker(0, debounce=debounce)
+    found: list[tuple[bool, float]] = []
+    bits, time, begin = np.array(level, np.uint16), np.arange(float(len(level))), 0
+    for length in [*(pieces or []), len(level)]:
+        at = slice(begin, begin + length)
+        sums = np.zeros((len(bits[at]), 4))
+        found += [(up, when) for up, when, _ in marker.take(bits[at], time[at], sums)]
+        begin += length
+    return found
+
+
+def edges_plainly(level: list[bool], debounce: float) -> list[tuple[bool, float]]:
+    """Run by run: one that lasts long enough, to the next change or the last sample, is real."""
+    found = []
+    holds, begin = level[0], 0
+    for i in range(1, len(level) + 1):
+        if i == len(level) or level[i] != level[begin]:
+            last = min(i, len(level) - 1)
+            if level[begin] != holds and last - begin >= debounce:
+                holds = level[begin]
+                found.append((holds, float(begin)))
+            begin = i
+    return found
+
+
+@given(
+    level=st.lists(st.booleans(), min_size=1, max_size=80),
+    debounce=st.integers(0, 6),
+    pieces=st.lists(st.integers(1, 30), max_size=6),
+)
+def test_edges_against_a_plain_way(level: list[bool], debounce: int, pieces: list[int]) -> None:
+    assert edges(level, debounce) == edges_plainly(level, debounce)
+    assert edges(level, debounce, pieces) == edges(level, debounce)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 30_000))
+def test_pieces_of_any_length_give_the_same(chunk: int) -> None:
+    made = power.made(rate=2_000, blocks=10)
+    whole = measure.by_marker(recorded(made, chunk=10**6), "D0").figures
+    parts = measure.by_marker(recorded(made, chunk=chunk), "D0").figures
+    for name, figure in whole.items():
+        assert parts[name].value == pytest.approx(figure.value, rel=1e-9)
+        assert parts[name].high == pytest.approx(figure.high, rel=1e-9)
+
+
 def test_pulses_at_the_ends_are_not_whole() -> None:
     made = power.made()
     inside = slice(round(made.start[0] * made.rate) + 5, round(made.start[-1] * made.rate) + 5)

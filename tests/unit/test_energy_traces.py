@@ -4,6 +4,7 @@
 import contextlib
 import itertools
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -274,6 +275,14 @@ def test_signals_of_other_rates(tmp_path: Path) -> None:
         file.fsr_f32(2, 0, np.repeat([2.0, 4.0], 50).astype(np.float32))
     found = open_recording(path).whole()
     assert found.energy == pytest.approx(0.5 * (2 + 4) / 2)
+
+
+def test_without_pyjls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = power.jls(tmp_path / "a.jls", TRACE)
+    monkeypatch.setitem(sys.modules, "pyjls", None)
+    with pytest.raises(W2sError, match="needs pyjls") as caught:
+        open_recording(path)
+    assert caught.value.hint == "pip install pyjls"
 
 
 def test_damaged_jls(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import json as json_module
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -239,6 +240,8 @@ def _measure(
             bar.update(task, completed=share)
 
         if timeline is not None:
+            if audio is not None:
+                timeline = replace(timeline, audio_seconds=audio)
             return measure.by_timeline(recording, timeline, progress=progress)
         if marker is None:
             return measure.unaligned(recording, progress=progress)

@@ -80,9 +80,7 @@ def _connect(port: str | None) -> Any:
     try:
         from ppk2_api.ppk2_api import PPK2_API
     except ImportError:
-        raise W2sError(
-            "a live PPK2 needs ppk2-api", "pip install 'wav2small-micro[energy]'"
-        ) from None
+        raise W2sError("a live PPK2 needs ppk2-api", "pip install ppk2-api") from None
     import serial
 
     if port is None:

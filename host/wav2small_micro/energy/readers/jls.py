@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Joulescope's files: JLS version 2, read by pyjls, which is an extra: ``pip install pyjls``.
+"""Joulescope's files: JLS version 2, read by pyjls, which is in the extra ``energy``.
 
 The signals are found by name: ``current`` (A), ``voltage`` (V), and the general-purpose inputs
 ``gpi[0]`` .. as digital channels. Signals of lower rate are repeated; samples that Joulescope lost
@@ -140,9 +140,7 @@ def _open(path: Path, named: Path) -> Any:
     try:
         from pyjls import Reader
     except ImportError:
-        raise W2sError(
-            f"{named} is a .jls, which needs pyjls", "pip install 'wav2small-micro[energy]'"
-        ) from None
+        raise W2sError(f"{named} is a .jls, which needs pyjls", "pip install pyjls") from None
     try:
         return Reader(str(path))
     except (RuntimeError, ValueError, OSError) as error:
