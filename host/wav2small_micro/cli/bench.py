@@ -52,12 +52,25 @@ def bench(
     record: Annotated[
         bool, typer.Option("--record", help="Make this the committed record.")
     ] = False,
+    validate: Annotated[
+        bool, typer.Option("--validate", help="Instead: the cycle model against published counts.")
+    ] = False,
+    source: Annotated[
+        Path | None,
+        typer.Option(help="Of --validate: a checkout of PQClean or pqm4, instead of npm's."),
+    ] = None,
+    scheme: Annotated[
+        list[str] | None, typer.Option(help="Of --validate: only these programs.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Instructions, Cortex-M4 cycles, RAM and flash of each part, counted in QEMU.
 
     Cycles are modelled, at zero wait states, and only of a Cortex-M4: docs/cycle-model.md.
     """
+    if validate:
+        _validate(source, scheme, json)
+        return
     pcm = benches.audio(seconds)
     results = benches.merge(
         [
@@ -98,6 +111,46 @@ def _check(results: dict[str, Any]) -> None:
             "slower or larger than the record:\n  " + "\n  ".join(worse),
             "if this is meant to be, w2s bench --record",
         )
+
+
+# --- The model itself ----------------------------------------------------------------------------
+
+
+def _validate(source: Path | None, schemes: list[str] | None, json: bool) -> None:
+    from wav2small_micro.profiler import validate
+
+    counts = validate.published()
+    with err.status("") as status:
+        found = validate.run(counts, source, schemes, status.update)
+    summaries = {p: validate.summary(found, p) for p in cycles.REFILLS}
+    if json:
+        print_json(
+            {
+                "publication": counts.publication,
+                "toolchain": benches.toolchain(),
+                "rows": [one.to_json() for one in found],
+                "summary": summaries,
+            }
+        )
+        return
+    rows = [
+        (
+            f"{one.published.scheme} {one.published.operation}",
+            f"{one.published.work:,.0f}",
+            f"{one.cycles[0]:,}",
+            *(f"{one.error(p):+.1%}" for p in cycles.REFILLS),
+        )
+        for one in found
+    ]
+    columns = ["program", "published", "model, P=1", *(f"P={p}" for p in cycles.REFILLS)]
+    out.print(table("Cycles of a Cortex-M4 at zero wait states", columns, rows))
+    for p, errors in summaries.items():
+        out.print(
+            f"P={p}: {errors['mean_absolute']:.1%} apart on the mean, "
+            f"{errors['worst_absolute']:.1%} at worst, {errors['mean']:+.1%} with its sign",
+            highlight=False,
+        )
+    out.print(f"Published by {counts.publication}", highlight=False, soft_wrap=True)
 
 
 # --- For people ---------------------------------------------------------------------------------
