@@ -62,6 +62,9 @@ def bench(
     scheme: Annotated[
         list[str] | None, typer.Option(help="Of --validate: only these programs.")
     ] = None,
+    cflags: Annotated[
+        str, typer.Option(help="Of --validate: options of the compiler behind pqm4's.")
+    ] = "",
     json: JsonOption = False,
 ) -> None:
     """Instructions, Cortex-M4 cycles, RAM and flash of each part, counted in QEMU.
@@ -69,7 +72,7 @@ def bench(
     Cycles are modelled, at zero wait states, and only of a Cortex-M4: docs/cycle-model.md.
     """
     if validate:
-        _validate(source, scheme, json)
+        _validate(source, scheme, cflags.split(), json)
         return
     pcm = benches.audio(seconds)
     results = benches.merge(
@@ -116,12 +119,12 @@ def _check(results: dict[str, Any]) -> None:
 # --- The model itself ----------------------------------------------------------------------------
 
 
-def _validate(source: Path | None, schemes: list[str] | None, json: bool) -> None:
+def _validate(source: Path | None, schemes: list[str] | None, flags: list[str], json: bool) -> None:
     from wav2small_micro.profiler import validate
 
     counts = validate.published()
     with err.status("") as status:
-        found = validate.run(counts, source, schemes, status.update)
+        found = validate.run(counts, source, schemes, flags, status.update)
     summaries = {p: validate.summary(found, p) for p in cycles.REFILLS}
     if json:
         print_json(

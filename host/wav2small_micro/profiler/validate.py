@@ -19,7 +19,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,9 +131,11 @@ def run(
     table: Table,
     source: Path | None = None,
     schemes: list[str] | None = None,
+    flags: Sequence[str] = (),
     progress: Callable[[str], None] = lambda what: None,
 ) -> list[Comparison]:
     """Compares. ``source``: a checkout of PQClean, or of pqm4; without one it is fetched from npm.
+    ``flags``: options of the compiler behind FLAGS.
 
     Raises W2sError where it cannot be had, compiled or run.
     """
@@ -147,7 +149,7 @@ def run(
                     f"nothing is published of {scheme}", f"one of {', '.join(table.schemes())}"
                 )
             progress(f"{scheme}: compiling")
-            elf = build(root, scheme, Path(folder))
+            elf = build(root, scheme, Path(folder), flags)
             progress(f"{scheme}: running")
             counted = measure(elf, Path(folder))
             found += [
@@ -283,7 +285,7 @@ static void run(void) {
 _OPERATIONS = {"crypto_kem": ("keypair", "enc", "dec"), "crypto_sign": ("keypair", "sign", "open")}
 
 
-def build(root: Path, scheme: str, folder: Path) -> Path:
+def build(root: Path, scheme: str, folder: Path, flags: Sequence[str] = ()) -> Path:
     """Compiles a scheme with the harness around it."""
     kind = next((k for k in _OPERATIONS if (root / k / scheme / "clean").is_dir()), None)
     if kind is None:
@@ -303,7 +305,7 @@ def build(root: Path, scheme: str, folder: Path) -> Path:
     script = folder / "flat.ld"
     script.write_text(_SCRIPT)
     sources = [harness, *sorted(code.glob("*.c")), *(root / "common" / name for name in _HASHING)]
-    command = ["arm-none-eabi-gcc", *FLAGS, *_LINK, "-T", script, f"-I{code}"]
+    command = ["arm-none-eabi-gcc", *FLAGS, *flags, *_LINK, "-T", script, f"-I{code}"]
     command += [f"-I{root / 'common'}", "-o", elf, *sources]
     try:
         answer = subprocess.run(list(map(str, command)), capture_output=True, text=True)
