@@ -13,6 +13,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,8 @@ DEFAULT_ENV = "stm32f407_discovery"
 DEFAULT_MODEL = "wav2small-72k"
 PLACEMENTS = ("flash", "code", "weights", "both")
 """What may be copied to RAM at start: nothing, hot code, weights and tables, or both."""
+BUILD_SWITCHES = ("W2S_MLPERF", "W2S_BAUD")
+"""Environment variables that firmware/build.py reads: each value has a build folder of its own."""
 
 Progress = Callable[[str], None]
 
@@ -236,7 +239,8 @@ def _build_dir(model: Path, kernels: str | None, placement: str | None) -> Path:
     if placement is not None and placement not in PLACEMENTS:
         raise W2sError(f"no placement {placement!r}", f"placements: {', '.join(PLACEMENTS)}")
     other = None if placement == "flash" else placement
-    name = "-".join(part for part in (model.resolve().name, kernels, other) if part)
+    switches = [re.sub(r"\W", "", os.environ.get(name, "")) for name in BUILD_SWITCHES]
+    name = "-".join(part for part in (model.resolve().name, kernels, other, *switches) if part)
     return repo_root() / ".pio" / "build" / name
 
 

@@ -1,22 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The runner of MLPerf Tiny and the firmware of every board, over the board's UART in QEMU."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
 from support.tiny_runner import INTERFACE_BYTES, Port, Runner
 
-from wav2small_micro import paths, pio
+from wav2small_micro import pio
 from wav2small_micro.audio import Clip
 from wav2small_micro.emulator import Emulator, LinkKind
 from wav2small_micro.engines.base import Model
 from wav2small_micro.engines.native import NativeEngine
+from wav2small_micro.errors import W2sError
 from wav2small_micro.link.client import Device
 from wav2small_micro.mlperf.device import DeviceUnderTest, MlperfError
 from wav2small_micro.paths import model_names
@@ -155,21 +152,13 @@ def test_small_chips_run_it_too(model: str, clips: list[Clip]) -> None:
 # --- A firmware for the runner -------------------------------------------------------------------
 
 
-def build_for_runner(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """As docs/mlperf-tiny.md says."""
-    command = [sys.executable, "-m", "platformio", "run", "--environment", pio.DEFAULT_ENV]
-    command += ["--project-dir", str(paths.repo_root())]
-    environment = {**os.environ, **variables, "PLATFORMIO_BUILD_DIR": str(folder)}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-
-
 @pytest.mark.slow
-def test_firmware_for_the_runner(tmp_path: Path, clips: list[Clip]) -> None:
+def test_firmware_for_the_runner(monkeypatch: pytest.MonkeyPatch, clips: list[Clip]) -> None:
     """The runner hears the board start, in energy mode, and every byte is text."""
-    built = build_for_runner(tmp_path, W2S_MLPERF="energy", W2S_BAUD="9600")
-    assert built.returncode == 0, built.stdout + built.stderr
+    monkeypatch.setenv("W2S_MLPERF", "energy")
+    monkeypatch.setenv("W2S_BAUD", "9600")
+    elf = pio.build()
     part = clips[0].pcm[4000:4800]
-    elf = tmp_path / pio.DEFAULT_ENV / "firmware.elf"
     with Emulator(elf, pio.board(), link=LinkKind.PTY) as emulator:
         emulator.transport().close()
         port = Port(emulator.url, PATIENCE)
@@ -185,9 +174,8 @@ def test_firmware_for_the_runner(tmp_path: Path, clips: list[Clip]) -> None:
     assert integers(loop.results) == expected("wav2small-72k", part)
 
 
-@pytest.mark.parametrize("variable", ["W2S_MLPERF", "W2S_BAUD"])
-def test_firmware_that_there_is_not(tmp_path: Path, variable: str) -> None:
-    built = build_for_runner(tmp_path, **{variable: "fast"})
-    assert built.returncode != 0
-    assert "Error: " in built.stdout + built.stderr
-    assert "fast" in built.stdout + built.stderr
+@pytest.mark.parametrize("variable", pio.BUILD_SWITCHES)
+def test_firmware_that_there_is_not(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "fast")
+    with pytest.raises(W2sError, match=r"Error: .*fast"):
+        pio.build()

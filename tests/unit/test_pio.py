@@ -19,6 +19,15 @@ from wav2small_micro.paths import repo_root
 ENVS = ["stm32f407_discovery", "mps2_an386", "mps2_an500", "mps3_an547"]
 
 
+def test_switches_of_the_build_have_folders_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = pio.elf_path()
+    monkeypatch.setenv("W2S_MLPERF", "energy")
+    energy = pio.elf_path()
+    monkeypatch.setenv("W2S_BAUD", "../9600")
+    assert len({usual, energy, pio.elf_path()}) == 3
+    assert pio.elf_path().parents[1].name == "wav2small-72k-energy-9600"
+
+
 def test_the_default_board_is_the_first():
     assert pio.envs() == ENVS
     assert pio.envs()[0] == pio.DEFAULT_ENV
