@@ -106,11 +106,11 @@ def conv(plan: Plan, number: int, field: str, change: Callable[[np.ndarray], Non
     return replace(plan, convs=tuple(convs))
 
 
-def weight(firmware: Firmware, plan: Plan) -> None:
+def weight(firmware: Firmware, plan: Plan, kernels: str = "dsp") -> None:
     def change(values: np.ndarray) -> None:
         values[5, 1, 2, 7] += 3
 
-    firmware.put_model(conv(plan, 4, "weight", change))
+    firmware.put_model(conv(plan, 4, "weight", change), kernels)
 
 
 def weight_of_sof(firmware: Firmware, plan: Plan) -> None:
@@ -222,6 +222,17 @@ def test_defect_in_the_firmware(
     # What follows from it is not blamed: one layer, no more.
     blamed = [name for name in failures(suite) if name.startswith("rows.")]
     assert blamed in ([], [check])
+
+
+def test_defect_in_helium_weights(tmp_path: Path) -> None:
+    """Another core, another kernel set, the other architecture: the same weight is named."""
+    model = Model.load("wav2small-17k")
+    firmware = Firmware(pio.build("mps3_an547", model.folder))
+    weight(firmware, model.plan, "mve")
+    elf = firmware.save(tmp_path / "firmware.elf")
+    suite = judge(emulator_target("mps3_an547", model.folder, elf=elf), model)
+    assert suite.summary == "WEIGHT_DIFFERS"
+    assert "channel 5 of 13: its weight at ky 1, kx 2, input 7" in suite.findings[0].seen
 
 
 def test_another_model_is_told_from_one_that_takes_its_name(model: Model, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from elftools.elf.elffile import ELFFile
 from wav2small_micro.link.codec import CodecError, Frame, decode, encode
 from wav2small_micro.link.messages import Message
 from wav2small_micro.link.transport import Transport
-from wav2small_micro.packing import dsp
+from wav2small_micro.packing import dsp, mve
 from wav2small_micro.plan import Plan
 
 
@@ -61,14 +61,15 @@ class Firmware:
         assert held.count(old) == 1
         self.write(name, new, held.index(old))
 
-    def put_model(self, plan: Plan) -> None:
-        """Overwrites the weights of the DSP kernels that differ from those of ``plan``."""
-        packed = dsp.pack(plan)
-        arrays = {"first": packed.first, "lin": packed.lin, "sof": packed.sof}
-        arrays |= {f"l{i}_winograd": words for i, words in enumerate(packed.convs, start=2)}
+    def put_model(self, plan: Plan, kernels: str = "dsp") -> None:
+        """Overwrites the weights of the one layer that differs from that of ``plan``."""
+        packed = {"dsp": dsp.pack, "mve": mve.pack}[kernels](plan)
+        first, others = {"dsp": ("first", "l{}_winograd"), "mve": ("l1", "l{}")}[kernels]
+        arrays = {first: packed.first, "lin": packed.lin, "sof": packed.sof}
+        arrays |= {others.format(i): words for i, words in enumerate(packed.convs, start=2)}
         changed = 0
         for name, words in arrays.items():
-            data = np.ascontiguousarray(words, "<u4").tobytes()
+            data = np.ascontiguousarray(words).tobytes()
             if self.read(name) != data:
                 self.write(name, data)
                 changed += 1

@@ -244,9 +244,8 @@ def _run_clip(
     """One clip; returns the right answer, which the next clip must not get."""
     expected = rig.network.run(clip.pcm, rows=LAYERS)
     right = expected.adv_q16
-    tflite = _adv_of(rig, "tflite", clip.pcm)
-    if not np.array_equal(right, tflite):
-        seen = f"{clip.path.name}: c {_list(right)}, tflite {_list(tflite)}"
+    seen = _host_differs(rig, clip, expected)
+    if seen:
         outcome.find(Diagnosis.HOST_DISAGREES, seen)
     answer, rows = rig.run(clip, ("logmel", "lin", "sof"))
     exact = rig.engines["float"].run(clip.pcm).adv
@@ -262,6 +261,18 @@ def _run_clip(
     else:
         _judge_adv(rig, outcome, clip.path.name, answer.adv_q16, right, rows)
     return right
+
+
+def _host_differs(rig: Rig, clip: Clip, c: native.Output) -> str:
+    """Where engine tflite parts from engine c; empty where it does not."""
+    tflite = rig.engines["tflite"].run(clip.pcm, rows=True)
+    pairs = {
+        "lin": (tflite.lin, c.rows["lin"]),
+        "sof": (tflite.sof, c.rows["sof"]),
+        "A/D/V": (tflite.adv_q16, c.adv_q16),
+    }
+    apart = [name for name, (a, b) in pairs.items() if a is None or not np.array_equal(a, b)]
+    return f"{clip.path.name}: c and tflite differ at {', '.join(apart)}" if apart else ""
 
 
 def _locate(rig: Rig, clip: Clip, expected: Rows, apart: list[str]) -> list[Finding]:
