@@ -356,6 +356,22 @@ def rows_swapped() -> Case:
     return Case(to_host)
 
 
+def narrow_rows() -> Case:
+    """A layer of another width."""
+
+    def cut(row: Message) -> Message:
+        return replace(row, data=row.data[:100]) if row.layer == Layer.LIN else row
+
+    return Case(on_every(messages.Row, cut))
+
+
+def rows_of_half_a_value() -> Case:
+    def cut(row: Message) -> Message:
+        return replace(row, data=row.data[:51]) if row.layer == Layer.LOGMEL else row
+
+    return Case(on_every(messages.Row, cut))
+
+
 def every(kind: type[Message], **changes: object) -> Callable[[], Case]:
     """A case that changes fields of every message of a kind."""
     return lambda: Case(on_every(kind, lambda message: replace(message, **changes)))
@@ -461,6 +477,9 @@ def quiet(window: messages.Window) -> messages.Window:
         (noise_between, "NOISE", "line"),
         (damage_on_the_way_out, "DAMAGED_OUTWARD", "line"),
         (rows_swapped, "ROWS_SWAPPED", "rows.l4"),
+        (narrow_rows, "ROWS_MISSING", "rows.lin"),
+        (rows_of_half_a_value, "NONSENSE", "golden"),
+        (every(messages.HelloReply, segments=0), "WINDOWS_MISSING", "windows"),
         (every(messages.Result, valence=0), "HEAD_DIFFERS", "adv"),
         (old_answers, "STALE_ANSWER", "clips"),
         (lying_windows(frozen), "WINDOWS_FROZEN", "windows"),

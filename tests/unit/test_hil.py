@@ -193,6 +193,20 @@ def test_the_books_of_a_line() -> None:
     assert "WATCHDOG" in found[0].seen
 
 
+@given(st.lists(st.binary(max_size=60), max_size=8), st.integers(0, 255))
+def test_no_stream_confuses_the_watch(chunks: list[bytes], seq: int) -> None:
+    """Whatever came before, between and after: a reply that is whole is counted, once."""
+    script = Script()
+    watch = Watch(script)
+    watch.write(encode(messages.Ping(b"y"), seq), 1)
+    for chunk in [*chunks, b"\0" + encode(messages.Pong(b"y"), seq), *chunks]:
+        script.incoming = chunk
+        watch.read(0)
+    assert watch.unanswered_now == 0
+    assert watch.books.repeated == watch.books.unanswered == 0
+    assert all(f.diagnosis.name in ("NOISE", "GARBAGE", "BANNER") for f in watch.findings(10))
+
+
 # --- The suite ----------------------------------------------------------------------------------
 
 

@@ -62,6 +62,11 @@ class Diagnosis(Enum):
 
     REFUSED = "the device refused what it must be able to do", "its message says why"
 
+    NONSENSE = (
+        "what the device sends contradicts itself or the protocol",
+        "another firmware, or one of mixed versions: w2s flash",
+    )
+
     # The line between us.
     RX_OVERRUN = (
         "the device could not take bytes as fast as they came",

@@ -196,14 +196,11 @@ class Rig:
             self._context.__exit__(None, None, None)
 
     def run(self, clip: Clip, taps: tuple[str, ...] = ()) -> tuple[SessionAnswer, Rows]:
-        """The device's answer to a clip, and its rows by layer name, shaped."""
+        """The device's answer to a clip, and its rows by layer name, in the layer's shape if they
+        have its width."""
         answer = self.device.run(clip.pcm, taps=[Layer[name.upper()] for name in taps])
         self.audio_seconds += clip.seconds
-        rows = {
-            name: answer.taps[Layer[name.upper()]].reshape(-1, *layers.SHAPES[name])
-            for name in taps
-        }
-        return answer, rows
+        return answer, {name: _shaped(name, answer.taps[Layer[name.upper()]]) for name in taps}
 
     # --- The truth ---------------------------------------------------------------------------
 
@@ -284,6 +281,11 @@ class Rig:
             if plan.sha256 != self.model.plan.sha256:
                 found[name] = plan
         return found
+
+
+def _shaped(name: str, rows: NDArray[Any]) -> NDArray[Any]:
+    shape = layers.SHAPES[name]
+    return rows.reshape(-1, *shape) if rows.shape[1] == math.prod(shape) else rows
 
 
 def firmware_version() -> tuple[int, int, int]:

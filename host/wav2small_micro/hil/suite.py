@@ -13,6 +13,7 @@ from wav2small_micro.hil.diagnosis import Diagnosis, Finding, by_blame
 from wav2small_micro.hil.rig import Rig
 from wav2small_micro.link.errors import (
     AudioLost,
+    DeviceError,
     DeviceReset,
     LinkError,
     LinkLost,
@@ -220,7 +221,8 @@ def from_error(error: LinkError, rig: Rig) -> Finding:
         # A device that dies does not answer either.
         deaths = rig.watch.deaths() if rig.watch else []
         return deaths[0] if deaths else Finding(_silence(rig), error.message)
-    return Finding(Diagnosis.REFUSED, error.message)
+    refused = isinstance(error, DeviceError)
+    return Finding(Diagnosis.REFUSED if refused else Diagnosis.NONSENSE, error.message)
 
 
 def _silence(rig: Rig) -> Diagnosis:
