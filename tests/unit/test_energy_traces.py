@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import re
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,6 +39,7 @@ FORMATS: dict[str, tuple[Callable[[Path, power.Made], Path], Options]] = {
     "ppk2.csv": (power.ppk2_csv, GIVEN),
     "ppk2-columns.csv": (lambda p, t: power.ppk2_csv(p, t, style="columns"), GIVEN),
     "ppk2-plain.csv": (lambda p, t: power.ppk2_csv(p, t, style="none"), GIVEN),
+    "kit.ppk2": (power.ppk2_session, GIVEN),
     "ours.csv": (power.plain_csv, Options()),
     "comma.csv": (lambda p, t: power.plain_csv(p, t, separator=";", decimal=","), Options()),
     "tabs.txt": (lambda p, t: power.plain_csv(p, t, separator="\t"), Options()),
@@ -60,7 +62,9 @@ def test_a_known_energy_comes_back(tmp_path: Path, name: str) -> None:
     assert not notes.lines
 
 
-@pytest.mark.parametrize("name", ["ppk2.csv", "ppk2-columns.csv", "ours.csv", "js220.jls"])
+@pytest.mark.parametrize(
+    "name", ["ppk2.csv", "ppk2-columns.csv", "kit.ppk2", "ours.csv", "js220.jls"]
+)
 def test_the_marker_comes_with_it(tmp_path: Path, name: str) -> None:
     write, options = FORMATS[name]
     recording = open_recording(write(tmp_path / name, TRACE), options)
@@ -75,6 +79,7 @@ def test_pieces_join_without_a_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         whole[name] = open_recording(write(tmp_path / name, TRACE), options).whole()
     monkeypatch.setattr("wav2small_micro.energy.readers.delimited._CHUNK", 1021)
     monkeypatch.setattr("wav2small_micro.energy.readers.jls._CHUNK", 1000)
+    monkeypatch.setattr("wav2small_micro.energy.readers.ppk2_session._CHUNK", 6000)
     monkeypatch.setattr("wav2small_micro.energy.readers.lpm01a._CHUNK", 997)
     for name, (_, options) in FORMATS.items():
         pieces = list(open_recording(tmp_path / name, options).pieces())
@@ -241,6 +246,61 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_wrong_options(wrong: dict[str, float]) -> None:
     with pytest.raises(W2sError):
         Options(**wrong)
+
+
+# --- Power Profiler's own files ------------------------------------------------------------------
+
+
+def archive(path: Path, members: dict[str, bytes]) -> Path:
+    """A .ppk2 of these."""
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in members.items():
+            file.writestr(name, data)
+    return path
+
+
+def test_samples_that_power_profiler_lacks_are_a_gap(tmp_path: Path) -> None:
+    frames = np.array(
+        [(1000, 0x5555), (np.nan, 0x5555), (1000, 0x5559)], [("i", "<f4"), ("b", ">u2")]
+    )
+    members = {"session.raw": frames.tobytes() + b"cut", "metadata.json": META}
+    notes = Notes()
+    found = open_recording(archive(tmp_path / "a.ppk2", members), GIVEN).whole(notes)
+    np.testing.assert_allclose(found.current, 1e-3)
+    assert list(found.digital) == [0, 2]
+    assert len(found.gaps) == 1
+    assert any("is cut" in line for line in notes.lines)
+
+
+META = b'{"metadata": {"samplesPerSecond": 1000}, "formatVersion": 2}'
+
+
+@pytest.mark.parametrize(
+    ("members", "says"),
+    [
+        ({"metadata.json": META}, "not one of Power Profiler"),
+        ({"session.raw": b"123456"}, "does not say its rate"),
+        ({"session.raw": b"123456", "metadata.json": b"[]"}, "does not say its rate"),
+        ({"session.raw": b"1", "metadata.json": META.replace(b"1000", b"-1")}, "says -1"),
+        ({"session.raw": b"123", "metadata.json": META}, "no samples"),
+    ],
+)
+def test_archives_that_are_none(tmp_path: Path, members: dict[str, bytes], says: str) -> None:
+    with pytest.raises(W2sError, match=says):
+        open_recording(archive(tmp_path / "a.ppk2", members), GIVEN).whole()
+
+
+def test_damaged_archives(tmp_path: Path) -> None:
+    whole = power.ppk2_session(tmp_path / "a.ppk2", TRACE).read_bytes()
+    path = tmp_path / "b.ppk2"
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(W2sError, match="is damaged"):
+        open_recording(path, GIVEN)
+    path.write_bytes(whole[:2000] + b"x" * 50 + whole[2050:])
+    with pytest.raises(W2sError, match="is damaged"):
+        open_recording(path, GIVEN).whole()
+    with pytest.raises(W2sError, match="has no voltage"):
+        open_recording(path)
 
 
 # --- Joulescope ----------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ class Meter(StrEnum):
 def energy(
     traces: Annotated[
         list[Path] | None,
-        typer.Argument(help="Recordings: PPK2 or other CSV, Joulescope .jls, LPM01A log."),
+        typer.Argument(help="Recordings: CSV, PPK2's .ppk2, Joulescope's .jls, LPM01A's log."),
     ] = None,
     live: Annotated[Meter | None, typer.Option(help="Measure now with this instrument.")] = None,
     port: Annotated[str | None, typer.Option(help="Its serial port.")] = None,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from wav2small_micro.energy.options import Options
-from wav2small_micro.energy.readers import delimited, jls, lpm01a
+from wav2small_micro.energy.readers import delimited, jls, lpm01a, ppk2_session
 from wav2small_micro.energy.trace import Recording
 from wav2small_micro.errors import W2sError
 
@@ -14,7 +14,7 @@ _HEAD_BYTES = 1 << 16
 
 
 def open_recording(path: Path, options: Options | None = None) -> Recording:
-    """The recording in a file, whatever its name: .jls, a log of an LPM01A, or text with columns.
+    """The recording in a file, whatever its name: .jls, .ppk2, a log of an LPM01A, or columns.
 
     Raises W2sError. Samples are read, and their errors found, when one goes through its pieces.
     """
@@ -28,6 +28,8 @@ def open_recording(path: Path, options: Options | None = None) -> Recording:
         raise W2sError(f"{path} is empty", "was the measurement saved?")
     if jls.is_jls(head):
         found = jls.recording(path, chosen)
+    elif ppk2_session.is_session(head):
+        found = ppk2_session.recording(path, chosen)
     elif lpm01a.is_log(head):
         found = lpm01a.recording(path, chosen)
     else:

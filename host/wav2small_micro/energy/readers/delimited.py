@@ -135,7 +135,7 @@ def _check_encoding(path: Path, head: bytes) -> None:
     if b"\0" in head:
         raise W2sError(
             f"{path} is not text",
-            "known are .jls, logs of an LPM01A, and CSV; a .ppk2 has to be exported as CSV",
+            "known are .jls, .ppk2, logs of an LPM01A, and CSV",
         )
 
 
