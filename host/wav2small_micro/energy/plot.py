@@ -66,7 +66,7 @@ def _whole(axes: Any, measurement: Measurement) -> None:
         seen.time, 1e3 * seen.low, 1e3 * seen.high, color=_LINE, alpha=0.25, linewidth=0
     )
     axes.plot(seen.time, 1e3 * seen.mean, color=_LINE, linewidth=0.9)
-    for name, label in (("active_ma", "computing"), ("sleep_ma", "asleep")):
+    for name, label in (("active_ma", "computing"), ("sleep_ma", "waiting")):
         if name in measurement.figures:
             level = measurement.figures[name].value
             axes.axhline(level, color=_WORK, linewidth=0.8, linestyle=":")

@@ -15,14 +15,14 @@ from wav2small_micro.energy.model import Estimate
 
 LABELS = {
     "mj_per_inference": "energy of an inference",
-    "mj_above_sleep_per_inference": "of it, beyond sleeping",
+    "mj_above_sleep_per_inference": "of it, beyond waiting",
     "ms_per_inference": "length of an inference",
     "mj_per_block": "work of a block of audio",
     "mj_per_audio_second": "work of a second of audio",
     "active_ma": "current while it computes",
     "run_ma": "current while it computes",
-    "sleep_ma": "current while it sleeps",
-    "sleep_mw": "power while it sleeps",
+    "sleep_ma": "current while it waits",
+    "sleep_mw": "power while it waits",
     "duty_percent": "time that it computes",
     "average_mw": "mean power",
     "average_ma": "mean current",
