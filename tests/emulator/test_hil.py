@@ -39,7 +39,7 @@ pytestmark = pytest.mark.emulator
 
 MODEL = "wav2small-72k"
 CLIP = paths.repo_root() / "tests" / "clips" / "no_short_en.flac"
-OPTIONS = Options(clips=(CLIP,), soak_seconds=0, pings=8, patience_s=1.5, late_s=4.0)
+OPTIONS = Options(clips=(CLIP,), soak_seconds=0, pings=8, patience_s=5.0, late_s=4.0)
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +261,7 @@ class Case:
     to_device: ToDevice = as_is
     first: bytes = b""
     text: bool = True
-    late_s: float = OPTIONS.late_s
+    options: Options = OPTIONS
 
 
 def lost_reply() -> Case:
@@ -276,7 +276,7 @@ def late_reply() -> Case:
     def delay(frame: Frame) -> list[Piece]:
         return [(0.6, encode(frame.message, frame.seq))]
 
-    return Case(on_nth(messages.Pong, 3, delay), late_s=0.4)
+    return Case(on_nth(messages.Pong, 3, delay), options=replace(OPTIONS, late_s=0.4))
 
 
 def reply_twice() -> Case:
@@ -415,8 +415,11 @@ def old_answers() -> Case:
     return Case(on_every(messages.Result, old))
 
 
+HASTY = replace(OPTIONS, patience_s=1.5)  # where no answer will come
+
+
 def silent() -> Case:
-    return Case(lambda frame: [], text=False)
+    return Case(lambda frame: [], text=False, options=HASTY)
 
 
 def echo() -> Case:
@@ -427,16 +430,16 @@ def echo() -> Case:
         sent.append(data)
         return data
 
-    return Case(lambda frame: [(0.0, sent[-1])] if sent else [], keep)
+    return Case(lambda frame: [(0.0, sent[-1])] if sent else [], keep, options=HASTY)
 
 
 def wrong_baud_rate() -> Case:
     noise = bytes([0xF8, 0x80, 0x3C, 0xC0] * 5)
-    return Case(lambda frame: [(0.0, noise)], text=False)
+    return Case(lambda frame: [(0.0, noise)], text=False, options=HASTY)
 
 
 def other_firmware() -> Case:
-    return Case(lambda frame: [(0.0, b"ERROR: unknown command\r\n")])
+    return Case(lambda frame: [(0.0, b"ERROR: unknown command\r\n")], options=HASTY)
 
 
 def port_that_goes_away() -> Case:
@@ -504,7 +507,7 @@ def test_defect_of_the_line(
     elf: Path, model: Model, case: Callable[[], Case], diagnosis: str, check: str
 ) -> None:
     target, planted = emulator_target(pio.DEFAULT_ENV, model.folder, elf=elf), case()
-    suite = judge(bent(target, planted), model, replace(OPTIONS, late_s=planted.late_s))
+    suite = judge(bent(target, planted), model, planted.options)
     assert suite.summary == diagnosis, failures(suite)
     assert diagnosis in failures(suite)[check]
 
