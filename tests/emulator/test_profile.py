@@ -70,6 +70,13 @@ def test_every_board_and_model(env: str, model: str) -> None:
             assert figure["low"] < figure["value"] < figure["high"]
 
 
+def test_a_chip_of_another_core_is_refused() -> None:
+    arguments = ["profile", "--env", "mps3_an547", "--chip", "stm32u575", "--seconds", "0.1"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 1
+    assert "is a cortex-m33" in result.output + result.stderr
+
+
 def test_the_firmwares_own_ticks_are_the_plugins_instructions() -> None:
     """Under exact counting, layer by layer, over the same blocks."""
     seconds = 0.6

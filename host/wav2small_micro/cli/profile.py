@@ -165,15 +165,21 @@ def _print(found: "Profile", cells: "list[Cell]") -> None:
     rows = [
         (
             label(name),
-            *(f"{x:,.0f}" for x in (spread.least, spread.median, spread.p99, spread.most)),
+            *(f"{x / 1e3:,.1f}" for x in (spread.least, spread.median, spread.p99, spread.most)),
             f"{spread.mean / BLOCK_SECONDS / 1e6:,.2f}",
             f"{100 * spread.mean / mean:.1f} %",
         )
         for name, spread in found.spreads().items()
     ]
-    columns = ["stage", "least", "median", "99 %", "most", "M a second", "share"]
-    what = f"{found.what} in a block of 20 ms, {len(found.total)} blocks"
-    out.print(table(f"{found.model} on {found.board}: {what}", columns, rows))
+    columns = ["stage", "least", "median", "99 %", "most", "M/s", "share"]
+    out.print(
+        table(
+            f"{found.model} on {found.board}: thousand {found.what} in a block of 20 ms,\n"
+            f"over {len(found.total):,} blocks",
+            columns,
+            rows,
+        )
+    )
     for line in _lines(found):
         out.print(line, highlight=False, soft_wrap=True)
     figures = found.energy_figures(cells)

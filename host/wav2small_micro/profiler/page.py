@@ -129,7 +129,8 @@ def _stages(section: Section, found: Profile) -> None:
     section.figure(
         bars,
         caption="The mean of each stage, and its least and most over all blocks. Kernels that take "
-        "several rows at once give some blocks more rows than others.",
+        "several rows at once give some blocks more rows than others. Where a line leaves the "
+        "picture, the table has its end.",
         origin=found.origin,
     )
     section.table(
@@ -189,6 +190,8 @@ def _rectangle(
     axes: Axes, left: float, row: int, width: float, name: str, colour: str, found: Profile
 ) -> None:
     style = html.bar_style(found.origin, colour)
+    if found.origin != html.MODELLED:
+        style["edgecolor"] = "white"
     axes.barh(row + 0.5, width, 0.9, left, linewidth=0.8, **style)
     if width > 3:
         box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none"}
@@ -209,6 +212,8 @@ def _draw_bars(axes: Axes, found: Profile) -> None:
     axes.errorbar(
         at, means, [means - least, most - means], fmt="none", ecolor=INK, elinewidth=1, capsize=3
     )
+    shown = [most[i] for i, name in enumerate(spreads) if name != "link"]
+    axes.set_ylim(0, 1.1 * max(*shown, *means))  # what waits for a line has no end
     axes.set_xticks(at, [label(name) for name in spreads], rotation=40, ha="right")
     axes.set_ylabel(f"thousand {found.unit} a block")
 
@@ -235,7 +240,8 @@ def _blocks(section: Section, found: Profile) -> None:
         )  # fmt: skip
         bottom = bottom + heights
     along.set(xlabel="block", ylabel=f"{unit} a block", title=f"the first {shown} blocks")
-    along.legend(frameon=False, fontsize=8, ncols=3)
+    along.set_ylim(0, 1.2 * bottom.max())
+    along.legend(frameon=False, fontsize=8, ncols=3, loc="upper left")
     spread.hist(
         found.total * scale, 30, orientation="horizontal",
         **html.bar_style(found.origin, COLOURS[3]),

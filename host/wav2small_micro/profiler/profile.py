@@ -23,6 +23,7 @@ from wav2small_micro.energy import chips
 from wav2small_micro.energy import model as energy_model
 from wav2small_micro.energy.cells import Cell
 from wav2small_micro.energy.figures import Figure, Modelled, Range
+from wav2small_micro.errors import W2sError
 from wav2small_micro.html import MEASURED, MODELLED, Badge
 from wav2small_micro.link.client import Device
 from wav2small_micro.link.messages import Flag
@@ -343,8 +344,13 @@ def _energy_of_emulator(
     """The estimate for the board's own chip, for the one that was named, or for one of its core."""
     name = chip or chips.OF_BOARD.get(board.env) or AS_IF.get(board.cpu)
     if name is None:
-        return None, [f"no energy: the model knows no chip with a {board.cpu}; name one: --chip"]
+        return None, [f"no energy: the model knows no chip with a {board.cpu}"]
     known = chips.find(name)
+    if known.core != board.cpu:
+        raise W2sError(
+            f"{name} is a {known.core}, and the firmware of {board.env} is for a {board.cpu}",
+            "name a chip of that core: w2s energy --chips",
+        )
     notes = []
     if chips.OF_BOARD.get(board.env) != name:
         notes.append(f"energy as if the {known.title} ran it; {board.name} is another board")
