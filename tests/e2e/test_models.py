@@ -41,7 +41,7 @@ def test_distill_says_what_is_missing(w2s: W2s, tmp_path: Path) -> None:
         (("--labels", labels), "W2S_DATA"),
         (("--labels", tmp_path / "none.csv", "--manifest", clips), "w2s label makes them"),
         (("--labels", labels, "--manifest", clips, "--student", "9k"), "wav2small-72k"),
-        (("--labels", labels, "--manifest", clips, "--steps", "70"), "multiple of 50"),
+        (("--labels", labels, "--manifest", clips, "--steps", "70"), "multiple of 100"),
         (("--labels", labels, "--manifest", tmp_path / "m.csv"), "no column 'split'"),
     ):
         ran = w2s("distill", tmp_path / "mine", *arguments, W2S_DATA=str(tmp_path))

@@ -26,10 +26,10 @@ def distill(
     student: Annotated[
         str, typer.Option("--student", "-s", help="wav2small-72k, wav2small-17k or a MobileNet.")
     ] = "wav2small-72k",
-    steps: Annotated[int, typer.Option(help="Batches, a multiple of --check.")] = 1200,
-    check: Annotated[int, typer.Option(help="Batches between comparisons on dev speakers.")] = 50,
-    patience: Annotated[int, typer.Option(help="Comparisons without a better one to stop.")] = 12,
-    batch_seconds: Annotated[float, typer.Option(help="Audio in a batch, seconds.")] = 48.0,
+    steps: Annotated[int, typer.Option(help="Batches, a multiple of --check.")] = 900,
+    check: Annotated[int, typer.Option(help="Batches between comparisons on dev speakers.")] = 100,
+    patience: Annotated[int, typer.Option(help="Comparisons without a better one to stop.")] = 5,
+    batch_seconds: Annotated[float, typer.Option(help="Audio in a batch, seconds.")] = 36.0,
     learning_rate: Annotated[float, typer.Option(help="Highest rate of AdamW.")] = 3e-3,
     live: Annotated[float, typer.Option(help="Share of crops under live normalisation.")] = 0.5,
     seed: Annotated[int, typer.Option(help="Seed of weights, crops and disturbances.")] = 1,

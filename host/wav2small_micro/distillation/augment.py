@@ -46,18 +46,18 @@ class Augmentation:
     ``clean`` is the share of crops that are left as they are.
     """
 
-    clean: float = 0.15
+    clean: float = 0.25
     gain_db: tuple[float, float] = (-20.0, 20.0)
-    noise: float = 0.6
-    snr_db: tuple[float, float] = (0.0, 30.0)
+    noise: float = 0.5
+    snr_db: tuple[float, float] = (3.0, 30.0)
     babble: float = 0.3
     """Share of the noise that is made of other voices."""
-    room: float = 0.3
+    room: float = 0.15
     t60_s: tuple[float, float] = (0.15, 0.8)
     direct_db: tuple[float, float] = (-3.0, 12.0)
     """Energy of the direct sound over that of the reverberation."""
-    colour: float = 0.4
-    speed: float = 0.3
+    colour: float = 0.25
+    speed: float = 0.25
     speeds: tuple[float, float] = (0.9, 1.1)
 
 

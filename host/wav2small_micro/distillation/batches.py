@@ -11,6 +11,7 @@ import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,21 +45,28 @@ def make(clips: Sequence[Taught], recipe: Recipe, number: int) -> Batch:
 
 def _draw(clips: Sequence[Taught], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Numbers of clips, every corpus being as likely, however many clips it has."""
-    corpora: dict[str, list[int]] = {}
-    for i, clip in enumerate(clips):
-        corpora.setdefault(clip.row.corpus, []).append(i)
-    numbers = [corpora[corpus] for corpus in sorted(corpora)]
+    corpora = _corpora(clips)
     return np.array(
-        [rng.choice(numbers[corpus]) for corpus in rng.integers(len(numbers), size=count)]
+        [rng.choice(corpora[corpus]) for corpus in rng.integers(len(corpora), size=count)]
     )
 
 
+def _corpora(clips: Sequence[Taught]) -> list[list[int]]:
+    """The numbers of each corpus's clips."""
+    found: dict[str, list[int]] = {}
+    for i, clip in enumerate(clips):
+        found.setdefault(clip.row.corpus, []).append(i)
+    return [found[corpus] for corpus in sorted(found)]
+
+
 def dev(clips: Sequence[Taught], norm: str, count: int, seed: int = 0) -> list[Batch]:
-    """``count`` clips, or all, undisturbed, cut in their middle to the longest of the lengths that
-    they have: one batch a length."""
-    chosen = np.random.default_rng(seed).permutation(len(clips))[:count]
+    """``count`` clips, or all, as many of each corpus where there are so many; undisturbed, cut in
+    their middle to the longest of the lengths that they have: one batch a length."""
+    rng = np.random.default_rng(seed)
+    corpora = [rng.permutation(numbers) for numbers in _corpora(clips)]
+    in_turn = [i for turn in zip_longest(*corpora) for i in turn if i is not None]
     by_length: dict[float, list[Taught]] = {}
-    for i in sorted(chosen):
+    for i in sorted(in_turn[:count]):
         fitting = [length for length in LENGTHS if length * RATE <= len(clips[i].pcm)]
         by_length.setdefault(max(fitting, default=LENGTHS[0]), []).append(clips[i])
     return [

@@ -23,16 +23,16 @@ class Recipe:
     themselves. Every ``check`` steps the student is compared with its teacher on dev speakers;
     after ``patience`` comparisons without a better one the run ends."""
 
-    steps: int = 1200
-    batch_s: float = 48.0
-    crops: tuple[int, int] = (12, 48)
+    steps: int = 900
+    batch_s: float = 36.0
+    crops: tuple[int, int] = (8, 40)
     seconds: tuple[float, float] = (0.5, 10.0)
     live: float = 0.5
     learning_rate: float = 3e-3
     weight_decay: float = 1e-3
-    check: int = 50
-    dev_clips: int = 200
-    patience: int = 12
+    check: int = 100
+    dev_clips: int = 120
+    patience: int = 5
     seed: int = 1
     augmentation: Augmentation = field(default_factory=Augmentation)
 
@@ -58,7 +58,7 @@ class Recipe:
         """Crops in a batch when each is so long.
 
         >>> Recipe().crops_of(2.0), Recipe().crops_of(10.0)
-        (24, 12)
+        (18, 8)
         """
         fewest, most = self.crops
         return min(most, max(fewest, int(self.batch_s / seconds)))
