@@ -39,6 +39,7 @@ base)
         'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")'
     ;;
 test)
+    need espeak-ng have espeak-ng
     need chromium have chromium
     need chromium-driver have chromedriver
     need libportaudio2 shared_library libportaudio.so.2

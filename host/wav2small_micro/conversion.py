@@ -13,7 +13,7 @@ import json
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -232,8 +232,15 @@ def _with_facts(
     return tflite_file.with_metadata(content, {tflite_file.METADATA: text}, names)
 
 
+@lru_cache(maxsize=4)
+def _taps(model: Any) -> Any:
+    """Every layer of a model, as a graph that is made once."""
+    taps = student.taps(model)
+    return _tensorflow().function(lambda rows: taps(rows, training=False), reduce_retracing=True)
+
+
 def _float_layers(model: Any, rows: Rows) -> dict[str, NDArray[np.float32]]:
-    layers = student.taps(model)(rows[None], training=False)
+    layers = _taps(model)(rows[None])
     return {name: keras.ops.convert_to_numpy(layers[name]) for name in student.LAYERS}
 
 
@@ -264,18 +271,15 @@ def correct_biases(content: bytes, model: Any, rows: list[Rows]) -> bytes:
     equalization and bias correction", ICCV 2019, appendix D.
     """
     targets = [_float_layers(model, piece) for piece in rows]
-    for name in (*student.CONVOLUTIONS, "lin", "sof"):
-        error = np.mean(
-            [
-                (target[name] - _int8_layers(content, piece)[name]).mean(axis=(0, 1, 2))
-                for piece, target in zip(rows, targets, strict=True)
-            ],
-            axis=0,
-        )
-        tensors = tflite_file.read(content).tensors
-        bias = next(tensor for tensor in tensors if tensor.name == f"{name}/bias")
-        steps = np.rint(error / bias.scales).astype(np.int32)
-        content = tflite_file.with_constant(content, bias.index, partial(np.add, steps))
+    for names in (*((name,) for name in student.CONVOLUTIONS), ("lin", "sof")):
+        found = [_int8_layers(content, piece) for piece in rows]
+        for name in names:
+            pairs = zip(found, targets, strict=True)
+            error = np.mean([(t[name] - f[name]).mean(axis=(0, 1, 2)) for f, t in pairs], axis=0)
+            tensors = tflite_file.read(content).tensors
+            bias = next(tensor for tensor in tensors if tensor.name == f"{name}/bias")
+            steps = np.rint(error / bias.scales).astype(np.int32)
+            content = tflite_file.with_constant(content, bias.index, partial(np.add, steps))
     return content
 
 

@@ -2,7 +2,6 @@
 """``w2s generate``, ``convert`` and ``distill``."""
 
 import filecmp
-import shutil
 from pathlib import Path
 
 import pytest
@@ -48,28 +47,3 @@ def test_distill_says_what_is_missing(w2s: W2s, tmp_path: Path) -> None:
         assert ran.code == 1, ran
         assert message in ran.stderr
         assert "Traceback" not in ran.stderr
-
-
-@pytest.mark.slow
-def test_convert_gives_what_the_engines_agree_on(
-    w2s: W2s, tmp_path: Path, clip_paths: list[Path]
-) -> None:
-    pytest.importorskip(
-        "tensorflow", reason="conversion is not installed: pip install -e '.[train]'"
-    )
-    folder = tmp_path / "mine"
-    folder.mkdir()
-    for name in ("model.json", "student.weights.h5"):
-        shutil.copy(paths.model_dir("wav2small-72k") / name, folder)
-    found = w2s("convert", "--model", folder, "--json", timeout=600).json()
-    assert found["float_error"] <= 1e-5
-    assert {path.name for path in folder.iterdir()} >= {
-        "float.tflite",
-        "int8.tflite",
-        "golden.npz",
-        "c",
-    }
-    ran = w2s(
-        "compare", *clip_paths[:3], "--model", folder, "--engines", "float,tflite,c", "--json"
-    )
-    assert ran.code == 0, ran

@@ -84,6 +84,20 @@ def test_lengths_are_those_asked_for(clips: list[targets.Taught]) -> None:
     assert all(2 <= count <= 4 for count, _, _ in shapes)
 
 
+def test_a_corpus_can_be_favoured(clips: list[targets.Taught]) -> None:
+    """Twice as many clips of one corpus: half of the crops, or the share that it was given."""
+    both = [*clips, *clips[:4]]
+    both = [
+        replace(clip, row=replace(clip.row, corpus="b" if i >= len(clips) else "a"))
+        for i, clip in enumerate(both)
+    ]
+    rng = np.random.default_rng(0)
+    for favoured, expected in (((), 0.5), ((("b", 0.8),), 0.8), ((("not there", 0.9),), 0.5)):
+        recipe = replace(SMALL, favoured=favoured)
+        drawn = batches._draw(both, recipe, 4000, rng)
+        assert np.mean(drawn >= len(clips)) == pytest.approx(expected, abs=0.04)
+
+
 @pytest.mark.slow
 def test_processes_make_the_same_batches_in_order(clips: list[targets.Taught]) -> None:
     with batches.stream(clips, SMALL, 1, workers=2) as there:
@@ -152,6 +166,22 @@ def test_the_best_weights_are_kept_and_a_run_that_gets_no_better_ends(
     kept = student.load(tmp_path / "mine", "17k").get_weights()
     for first, second in zip(kept, seen[1], strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+def test_a_student_can_go_on_from_another(corpus: tuple[Path, Path], tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    run(corpus, first, replace(SMALL, steps=2))
+    slow = replace(SMALL, steps=2, learning_rate=1e-9)
+    facts = run(corpus, second, slow, start=first)
+    assert facts["training"]["began_with"]["training"]["steps_done"] == 2
+    names = [weight.path for weight in students.build("wav2small-17k").trainable_weights]
+    pairs = zip(student.load(first, "17k").trainable_weights,
+                student.load(second, "17k").trainable_weights, strict=True)  # fmt: skip
+    for name, (one, other) in zip(names, pairs, strict=True):
+        np.testing.assert_allclose(np.asarray(one), np.asarray(other), atol=1e-6, err_msg=name)
+    for start, message in ((tmp_path / "none", "holds no student"), (first, "holds a 17k")):
+        with pytest.raises(W2sError, match=message):
+            students.begin(students.build("wav2small-72k"), "wav2small-72k", start)
 
 
 def test_a_loss_that_is_no_number_stops_the_run(corpus: tuple[Path, Path], tmp_path: Path) -> None:

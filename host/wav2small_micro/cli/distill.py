@@ -26,11 +26,18 @@ def distill(
     student: Annotated[
         str, typer.Option("--student", "-s", help="wav2small-72k, wav2small-17k or a MobileNet.")
     ] = "wav2small-72k",
+    start: Annotated[
+        Path | None, typer.Option("--from", help="Student to begin with, instead of at random.")
+    ] = None,
     steps: Annotated[int, typer.Option(help="Batches, a multiple of --check.")] = 900,
     check: Annotated[int, typer.Option(help="Batches between comparisons on dev speakers.")] = 100,
     patience: Annotated[int, typer.Option(help="Comparisons without a better one to stop.")] = 5,
     batch_seconds: Annotated[float, typer.Option(help="Audio in a batch, seconds.")] = 36.0,
     learning_rate: Annotated[float, typer.Option(help="Highest rate of AdamW.")] = 3e-3,
+    favour: Annotated[
+        list[str] | None,
+        typer.Option(help="Share of the crops that a corpus has, as emotale=0.6; repeatable."),
+    ] = None,
     live: Annotated[float, typer.Option(help="Share of crops under live normalisation.")] = 0.5,
     seed: Annotated[int, typer.Option(help="Seed of weights, crops and disturbances.")] = 1,
     workers: Annotated[int, typer.Option(help="Processes that make batches; 0: none.")] = 0,
@@ -57,6 +64,7 @@ def distill(
         patience=patience,
         batch_s=batch_seconds,
         learning_rate=learning_rate,
+        favoured=_shares(favour or []),
         live=live,
         seed=seed,
     )
@@ -68,6 +76,7 @@ def distill(
         clips,
         targets.read(labels),
         recipe,
+        start=start,
         workers=workers,
         report=_progress(recipe.steps),
         events=events,
@@ -92,6 +101,24 @@ def _progress(steps: int) -> Callable[[dict[str, float]], None]:
         )
 
     return report
+
+
+def _shares(texts: list[str]) -> tuple[tuple[str, float], ...]:
+    """``corpus=share`` as pairs.
+
+    >>> _shares(["emotale=0.6"])
+    (('emotale', 0.6),)
+    """
+    found = []
+    for text in texts:
+        name, _, share = text.partition("=")
+        try:
+            found.append((name, float(share)))
+        except ValueError:
+            raise W2sError(f"--favour {text!r}", "corpus=share, as emotale=0.6") from None
+    if not all(0 < share < 1 for _, share in found) or sum(share for _, share in found) > 1:
+        raise W2sError(f"shares {', '.join(texts)}", "each between 0 and 1, 1 together at most")
+    return tuple(found)
 
 
 def _limit_threads(threads: int) -> None:

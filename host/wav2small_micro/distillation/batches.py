@@ -35,7 +35,7 @@ def make(clips: Sequence[Taught], recipe: Recipe, number: int) -> Batch:
     seconds = float(rng.choice(recipe.lengths, p=recipe.shares))
     voices = [clip.pcm for clip in clips]
     rows, targets = [], []
-    for i in _draw(clips, recipe.crops_of(seconds), rng):
+    for i in _draw(clips, recipe, recipe.crops_of(seconds), rng):
         crop = augment.disturb(clips[i].pcm, int(seconds * RATE), voices, recipe.augmentation, rng)
         norm = "live" if rng.random() < recipe.live else "utterance"
         rows.append(native.logmel(crop, norm))
@@ -43,27 +43,32 @@ def make(clips: Sequence[Taught], recipe: Recipe, number: int) -> Batch:
     return np.stack(rows), np.stack(targets)
 
 
-def _draw(clips: Sequence[Taught], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Numbers of clips, every corpus being as likely, however many clips it has."""
+def _draw(
+    clips: Sequence[Taught], recipe: Recipe, count: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Numbers of clips, every corpus having its share, however many clips it has."""
     corpora = _corpora(clips)
-    return np.array(
-        [rng.choice(corpora[corpus]) for corpus in rng.integers(len(corpora), size=count)]
-    )
+    favoured = {name: share for name, share in recipe.favoured if name in corpora}
+    rest = max(0.0, 1 - sum(favoured.values())) / max(1, len(corpora) - len(favoured))
+    shares = np.array([favoured.get(name, rest) for name in corpora])
+    numbers = list(corpora.values())
+    drawn = rng.choice(len(numbers), size=count, p=shares / shares.sum())
+    return np.array([rng.choice(numbers[corpus]) for corpus in drawn])
 
 
-def _corpora(clips: Sequence[Taught]) -> list[list[int]]:
+def _corpora(clips: Sequence[Taught]) -> dict[str, list[int]]:
     """The numbers of each corpus's clips."""
     found: dict[str, list[int]] = {}
     for i, clip in enumerate(clips):
         found.setdefault(clip.row.corpus, []).append(i)
-    return [found[corpus] for corpus in sorted(found)]
+    return dict(sorted(found.items()))
 
 
 def dev(clips: Sequence[Taught], norm: str, count: int, seed: int = 0) -> list[Batch]:
     """``count`` clips, or all, as many of each corpus where there are so many; undisturbed, cut in
     their middle to the longest of the lengths that they have: one batch a length."""
     rng = np.random.default_rng(seed)
-    corpora = [rng.permutation(numbers) for numbers in _corpora(clips)]
+    corpora = [rng.permutation(numbers) for numbers in _corpora(clips).values()]
     in_turn = [i for turn in zip_longest(*corpora) for i in turn if i is not None]
     by_length: dict[float, list[Taught]] = {}
     for i in sorted(in_turn[:count]):

@@ -19,7 +19,8 @@ LENGTHS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.5, 7.0, 10.0)
 @dataclass(frozen=True)
 class Recipe:
     """``batch_s`` is the audio in a batch, seconds, shared by crops of one length: as many as fit,
-    but within ``crops``. ``live`` is the share of crops normalised by the live rule instead of over
+    but within ``crops``. ``favoured`` corpora have a share of the crops each; the others share the
+    rest evenly. ``live`` is the share of crops normalised by the live rule instead of over
     themselves. Every ``check`` steps the student is compared with its teacher on dev speakers;
     after ``patience`` comparisons without a better one the run ends."""
 
@@ -27,6 +28,7 @@ class Recipe:
     batch_s: float = 36.0
     crops: tuple[int, int] = (8, 40)
     seconds: tuple[float, float] = (0.5, 10.0)
+    favoured: tuple[tuple[str, float], ...] = ()
     live: float = 0.5
     learning_rate: float = 3e-3
     weight_decay: float = 1e-3

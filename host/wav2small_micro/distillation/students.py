@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from pathlib import Path
 from typing import Any
 
 from wav2small_micro import student
@@ -29,3 +32,23 @@ def build(name: str) -> Any:
     if name in mobilenet.BUILDERS:
         return mobilenet.BUILDERS[name]()
     return student.build(ARCHITECTURES[name])  # type: ignore[arg-type]
+
+
+def begin(model: Any, name: str, folder: Path) -> dict[str, Any]:
+    """Put the weights of the student in ``folder`` into ``model``; what it had been taught.
+
+    Raises :class:`W2sError` when there is none, or one of another kind.
+    """
+    path = folder / WEIGHTS
+    if not path.is_file() or not (folder / "model.json").is_file():
+        raise W2sError(f"{folder} holds no student", "name a folder that w2s distill has made")
+    facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    if facts["architecture"] != ARCHITECTURES[name]:
+        raise W2sError(
+            f"{folder} holds a {facts['architecture']}, not a {name}", "begin with one of the same"
+        )
+    model.load_weights(path)
+    return {
+        "weights_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "training": facts["training"],
+    }

@@ -45,6 +45,7 @@ def distill(
     labels: Sequence[Label],
     recipe: Recipe,
     *,
+    start: Path | None = None,
     workers: int = 0,
     report: Report = lambda line: None,
     events: Path | None = None,
@@ -52,18 +53,20 @@ def distill(
     """Train the student ``name`` into a model folder: ``student.weights.h5``, ``training.csv`` and
     ``model.json``, whose facts are returned.
 
-    A run that was stopped goes on where its last comparison was, to the same weights. ``workers``
+    A run that was stopped goes on where its last comparison was, to the same weights. ``start`` is
+    the folder of a student of the same kind to begin with, instead of random weights. ``workers``
     processes make batches; ``events`` is a folder for TensorBoard. Raises :class:`W2sError` for an
     unknown student, clips without labels, and a folder with another unfinished run.
     """
     train, dev = (targets.join(manifest, labels, split) for split in ("train", "dev"))
     keras.utils.set_random_seed(recipe.seed)
     model = students.build(name)
+    began = students.begin(model, name, start) if start else None
     model.compile(optimizer(recipe), loss=ccc_loss, jit_compile=keras.backend.backend() == "jax")
     model.optimizer.build(model.trainable_variables)
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / UNFINISHED
-    key = fingerprint(name, recipe, (*train, *dev))
+    key = fingerprint(name, recipe, (*train, *dev), began)
     state = checkpoint.read(unfinished, key, model)
     checks: Checks = {norm: batches.dev(dev, norm, recipe.dev_clips) for norm in reference.NORMS}
     with ExitStack() as stack:
@@ -79,6 +82,8 @@ def distill(
     model.save_weights(folder / students.WEIGHTS)
     _write_log(folder / "training.csv", state.log)
     facts = _facts(folder.name, name, recipe, labels, train, dev, state, model, checks)
+    if began:
+        facts["training"]["began_with"] = began
     text = json.dumps(facts, indent=2) + "\n"
     (folder / "model.json").write_text(text, encoding="utf-8")
     unfinished.unlink()
@@ -96,9 +101,10 @@ def optimizer(recipe: Recipe) -> Any:
     return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, clipnorm=1.0)
 
 
-def fingerprint(name: str, recipe: Recipe, clips: Sequence[Taught]) -> str:
-    """What a run is of, as a hash: student, recipe, clips and targets."""
-    found = hashlib.sha256(json.dumps([name, recipe.facts()], sort_keys=True).encode())
+def fingerprint(name: str, recipe: Recipe, clips: Sequence[Taught], began: Any = None) -> str:
+    """What a run is of, as a hash: student, recipe, first weights, clips and targets."""
+    what = [name, recipe.facts(), *([began] if began else [])]
+    found = hashlib.sha256(json.dumps(what, sort_keys=True).encode())
     for clip in clips:
         found.update(clip.row.path.encode() + clip.adv.tobytes())
     return found.hexdigest()
