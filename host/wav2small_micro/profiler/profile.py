@@ -436,4 +436,7 @@ def _energy_of_device(
     a_second = float(np.sum(list(run.ticks.values()), axis=0).mean()) / parts.BLOCK_SECONDS
     known = chips.find(name)
     exact = Range.exact(a_second)  # counted: the currents are what is not known
-    return energy_model.estimate(exact, known, float(run.facts.clock_hz), voltage=voltage), []
+    try:
+        return energy_model.estimate(exact, known, float(run.facts.clock_hz), voltage=voltage), []
+    except W2sError as error:  # of a clock that has no current: the rest of the profile stands
+        return None, [f"no energy: {error.message}"]
