@@ -88,7 +88,7 @@ $(STAMP)/base: $(STAMP)/venv pyproject.toml $(NATIVE)
 
 $(STAMP)/test: $(STAMP)/venv pyproject.toml $(NATIVE)
 	PYTHON='$(PYTHON)' scripts/system-tools.sh test
-	$(EDITABLE) '.[train,import,onnx-base,test]'
+	$(EDITABLE) '.[train,import,onnx-base,teachers,test]'
 	# With its dependencies it would bring the package tensorflow beside tensorflow-cpu.
 	$(PIP) --no-deps 'tf-keras~=2.21.0'
 	$(INSTALLED)

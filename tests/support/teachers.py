@@ -57,6 +57,8 @@ class Wav2Vec2:
     def save(self, folder: Path, safe: bool) -> Path:
         folder.mkdir()
         config = {**self.config.to_dict(), "architectures": ["Wav2Vec2ForSpeechClassification"]}
+        config |= {"vocab_size": None, "adapter_attn_dim": None, "gradient_checkpointing": False}
+        config |= {"finetuning_task": "wav2vec2_reg", "hidden_dropout_prob": 0.1}
         (folder / "config.json").write_text(json.dumps(config))
         store(self.state, folder, safe)
         return folder

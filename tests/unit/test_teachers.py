@@ -181,3 +181,26 @@ def test_teachers_that_are_not_there(tmp_path: Path) -> None:
     (tmp_path / "t.onnx").write_bytes(b"no onnx")
     with pytest.raises(W2sError, match="cannot be read as ONNX"):
         base.load(str(tmp_path / "t.onnx"))
+
+
+def test_from_the_cache_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was downloaded once is found again without the hub, with its commit as revision."""
+    pytest.importorskip("torch", reason=NEEDED)
+    pytest.importorskip("transformers", reason=NEEDED)
+    huggingface_hub = pytest.importorskip("huggingface_hub", reason=NEEDED)
+    from support import teachers
+
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    kept = tmp_path / "models--audeering--wav2vec2-large-robust-12-ft-emotion-msp-dim"
+    (kept / "refs").mkdir(parents=True)
+    (kept / "refs" / "main").write_text(commit)
+    (kept / "snapshots").mkdir()
+    small = teachers.Wav2Vec2()
+    small.save(kept / "snapshots" / commit, False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    teacher = base.load("wav2vec2")
+    assert teacher.name == "audeering/wav2vec2-large-robust-12-ft-emotion-msp-dim"
+    assert teacher.revision == commit
+    pcm = np.random.default_rng(0).integers(-3000, 3000, 6000).astype(np.int16)
+    np.testing.assert_allclose(teacher.answer([pcm], [""])[0], small.expect(pcm), atol=2e-5)

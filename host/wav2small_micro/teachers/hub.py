@@ -13,6 +13,7 @@ config.json and weights alone.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -42,7 +43,8 @@ STATISTICS_FLOOR = 1e-5
 
 
 class Hub:
-    """A torch model that maps normalised audio and lengths to A/D/V."""
+    """A torch model that maps normalised audio and its mask to A/D/V; on a GPU where torch has
+    one."""
 
     def __init__(
         self,
@@ -50,10 +52,14 @@ class Hub:
         revision: str,
         sha256: str,
         normalise: Callable[[NDArray[np.float32]], NDArray[np.float32]],
-        model: Callable[[Any, Any], Any],
+        model: Any,
     ) -> None:
+        import torch
+
         self.name, self.revision, self.sha256 = name, revision, sha256
-        self._normalise, self._model = normalise, model
+        self._normalise = normalise
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._model = model.to(self._device)
 
     def fold(self, row: Row) -> str:
         """Empty: it was fitted on MSP-Podcast."""
@@ -74,8 +80,8 @@ class Hub:
             )
             mask[i, : len(pcm)] = 1
         with torch.inference_mode():
-            answers = self._model(audio, mask)
-        return np.asarray(answers.numpy(), np.float32)
+            answers = self._model(audio.to(self._device), mask.to(self._device))
+        return np.asarray(answers.cpu().numpy(), np.float32)
 
 
 def load(name: str) -> Hub:
@@ -121,26 +127,29 @@ def _download(name: str) -> tuple[Path, str]:
         "here and name it as the teacher"
     )
 
-    def get(local: bool) -> Path:
+    def get(weights: str, local: bool) -> Path:
         found = huggingface_hub.snapshot_download(
             name,
-            allow_patterns=["config.json", *WEIGHTS[:1], "preprocessor_config.json"],
+            allow_patterns=["config.json", weights],
             local_files_only=local,
             etag_timeout=WAIT_S,
         )
         return Path(found)
 
-    try:
-        folder = get(local=True)
-        if not any((folder / file).is_file() for file in WEIGHTS):
-            raise FileNotFoundError(folder)
-    except (OSError, errors.HfHubHTTPError):
-        _knock(name, hint)
+    for weights in WEIGHTS:
+        with contextlib.suppress(OSError, errors.HfHubHTTPError):
+            folder = get(weights, local=True)
+            if (folder / weights).is_file():
+                return folder, folder.name
+    _knock(name, hint)
+    for weights in WEIGHTS:
         try:
-            folder = get(local=False)
+            folder = get(weights, local=False)
         except Exception as error:  # of whatever library carries the request
             raise W2sError(f"{name} cannot be had from the hub: {error}", hint) from error
-    return folder, folder.name
+        if (folder / weights).is_file():
+            return folder, folder.name
+    raise W2sError(f"the hub has no {' or '.join(WEIGHTS)} of {name}", hint)
 
 
 def _knock(name: str, hint: str) -> None:
@@ -205,20 +214,27 @@ def _fill(module: Any, state: Mapping[str, Any], folder: Path) -> Any:
         missing, unexpected = module.load_state_dict(state, strict=False)
     except RuntimeError as error:
         raise W2sError(f"the weights of {folder} do not fit its config.json: {error}") from error
-    lacking = [name for name in missing if not name.endswith("masked_spec_embed")]
-    if lacking or unexpected:
+    lacking, strange = (
+        # Hides parts of the audio in training, and is not always there.
+        [name for name in names if not name.endswith("masked_spec_embed")]
+        for names in (missing, unexpected)
+    )
+    if lacking or strange:
         raise W2sError(
             f"the weights of {folder} are of another model: "
             f"{len(lacking)} are missing ({', '.join(lacking[:3])}), "
-            f"{len(unexpected)} have no place ({', '.join(unexpected[:3])})",
+            f"{len(strange)} have no place ({', '.join(strange[:3])})",
             f"a teacher is a copy of {' or of '.join(HUB.values())}",
         )
     return module.eval()
 
 
-def _frames(encoder: Any, mask: Any) -> Any:
-    """Hidden states of each clip, (B,), by the strides of the convolutions."""
-    return encoder._get_feat_extract_output_lengths(mask.sum(dim=1))
+def _inside(encoder: Any, hidden: Any, mask: Any) -> Any:
+    """Which hidden states (B, T) are of the clip and not of its padding."""
+    import torch
+
+    frames = encoder._get_feat_extract_output_lengths(mask.sum(dim=1))
+    return torch.arange(hidden.shape[1], device=hidden.device) < frames[:, None]
 
 
 def _wav2vec2(config: dict[str, Any], state: dict[str, Any], folder: Path) -> tuple[Any, Any]:
@@ -233,7 +249,8 @@ def _wav2vec2(config: dict[str, Any], state: dict[str, Any], folder: Path) -> tu
     class Model(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            settings = Wav2Vec2Config.from_dict(config)
+            known = {key: value for key, value in config.items() if value is not None}
+            settings = Wav2Vec2Config.from_dict(known)  # vocab_size is null there
             size = settings.hidden_size
             self.wav2vec2 = Wav2Vec2Model(settings)
             self.classifier: Any = nn.Module()
@@ -242,7 +259,7 @@ def _wav2vec2(config: dict[str, Any], state: dict[str, Any], folder: Path) -> tu
 
         def forward(self, audio: Any, mask: Any) -> Any:
             hidden = self.wav2vec2(audio, attention_mask=mask).last_hidden_state
-            inside = torch.arange(hidden.shape[1]) < _frames(self.wav2vec2, mask)[:, None]
+            inside = _inside(self.wav2vec2, hidden, mask)
             pooled = (hidden * inside[..., None]).sum(dim=1) / inside.sum(dim=1, keepdim=True)
             return self.classifier.out_proj(torch.tanh(self.classifier.dense(pooled)))
 
@@ -286,7 +303,7 @@ def _wavlm(config: dict[str, Any], state: dict[str, Any], folder: Path) -> tuple
 
         def forward(self, audio: Any, mask: Any) -> Any:
             hidden = self.ssl_model(audio, attention_mask=mask).last_hidden_state
-            inside = torch.arange(hidden.shape[1]) < _frames(self.ssl_model, mask)[:, None]
+            inside = _inside(self.ssl_model, hidden, mask)
             pool = self.pool_model
             score = torch.tanh(pool.sap_linear(hidden)) @ pool.attention
             weight = score.masked_fill(~inside[..., None], -torch.inf).softmax(dim=1)
