@@ -30,8 +30,7 @@ bool w2s_norm_given(w2s_norm_state *state, const w2s_stats *stats) {
     uint64_t n = stats->samples;
     // 2^36 samples are 49 days: below, nothing here overflows.
     if (n == 0 || n >> 36 != 0 || stats->sum_squares / n > (uint64_t)1 << 30) return false;
-    int64_t most = (int64_t)n * 32768;
-    if (stats->sum > most || stats->sum < -most) return false;
+    if (stats->sum > (int64_t)n * INT16_MAX || stats->sum < (int64_t)n * INT16_MIN) return false;
     int64_t whole = stats->sum / (int64_t)n, rest = stats->sum % (int64_t)n;
     uint64_t power = stats->sum_squares / n, power_rest = stats->sum_squares % n;
     set(state, whole * 16384 + rest * 16384 / (int64_t)n,

@@ -85,8 +85,8 @@ def _parse(content: bytes, path: Path) -> list[Label]:
         table = list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
         raise W2sError(f"{path} is not a file of labels: {error}", "w2s label writes it") from error
-    missing = [name for name in COLUMNS if name not in (reader.fieldnames or COLUMNS)]
-    if missing:
+    missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+    if table and missing:
         raise W2sError(
             f"{path} has no column {', '.join(map(repr, missing))}",
             f"a file of labels has {', '.join(COLUMNS)}",

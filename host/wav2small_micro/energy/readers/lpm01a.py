@@ -43,7 +43,9 @@ _MOST_RUN = 1 << 22
 
 _PLAIN = re.compile(r"[0-9]{4}[+-][0-9]{2}")
 _SAMPLE = re.compile(r"([0-9]{1,6})([+-])([0-9]{1,2})")
-_STAMP = re.compile(r"time\s*stamp\s*:?\s*(?:(\d+)\s*s)?[\s,]*(?:(\d+)\s*ms)?", re.IGNORECASE)
+_STAMP = re.compile(
+    r"time\s*stamp\s*:?\s*(?:(\d{1,9})\s*s)?[\s,]*(?:(\d{1,12})\s*ms)?", re.IGNORECASE
+)
 
 
 def is_log(head: bytes) -> bool:
@@ -132,7 +134,7 @@ class Decoder:
             if len(self._buffer) > _CHUNK:
                 raise W2sError(f"{self._source} is no log of an LPM01A", "it has no lines")
             return
-        text, self._buffer = self._buffer[:end].decode("latin-1"), self._buffer[end:]
+        text, self._buffer = self._buffer[:end].decode("ascii", "replace"), self._buffer[end:]
         values: list[str] = []
         for raw in text.split("\n"):
             line = raw.strip("\r \0")
