@@ -23,13 +23,14 @@ CPPCHECK := --quiet --error-exitcode=1 --std=c99 --enable=warning,performance,po
             $(addprefix -Ifirmware/,include src lib/link lib/wav2small boards/common)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format sanitize clean distclean
+.PHONY: help setup demo test fuzz lint format sanitize clean distclean
 
 help:
 	@echo 'make setup     install what the command w2s needs: .venv/bin/w2s --help'
 	@echo 'make demo      a clip through every engine and an emulated STM32F407'
 	@echo 'make test      all tests: units, C under sanitizers, the firmware of every board in QEMU'
 	@echo 'make sanitize  only the C tests under AddressSanitizer and UBSan'
+	@echo 'make fuzz      every fuzzer for FUZZ_SECONDS=600: docs/testing.md'
 	@echo 'make lint      ruff, mypy, clang-format, cppcheck'
 	@echo 'make format    let ruff and clang-format rewrite the sources'
 	@echo 'make clean     remove what was built; make distclean removes .venv too'
@@ -45,6 +46,11 @@ test: $(STAMP)/test
 
 sanitize: $(STAMP)/test
 	$(BIN)/python -m pytest tests/native $(PYTEST_ARGS)
+
+# From a corpus that is kept, with feedback; a finding is an input in build/fuzz and exit code 1.
+FUZZ_SECONDS ?= 600
+fuzz: $(STAMP)/test
+	$(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
 
 lint: $(STAMP)/lint
 	$(BIN)/ruff check $(PY_FILES)

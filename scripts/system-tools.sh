@@ -20,6 +20,11 @@ need() { # need PACKAGES CHECK...: note the packages when the check fails
 
 have() { command -v "$1"; }
 
+fuzzer() {
+    echo 'int LLVMFuzzerTestOneInput(const char *d, long n) { return d == 0 && n; }' |
+        clang -fsanitize=fuzzer -x c -o /dev/null -
+}
+
 c_headers() { echo '#include <stdint.h>' | gcc -E -; }
 
 newlib() { [ -f "$(arm-none-eabi-gcc -print-file-name=nano.specs)" ]; }
@@ -43,6 +48,7 @@ test)
     need chromium have chromium
     need chromium-driver have chromedriver
     need libportaudio2 shared_library libportaudio.so.2
+    need "clang libclang-rt-dev" fuzzer
     ;;
 lint)
     need clang-format have clang-format

@@ -13,7 +13,8 @@ from wav2small_micro.audio import RATE, Clip, read_clip
 
 CLIPS = Path(__file__).parent / "clips"
 
-collect_ignore_glob = ["emulator/*_check/*"]  # firmware of the tests, with build scripts of SCons
+# Firmware of the tests, with build scripts of SCons; harnesses that import atheris.
+collect_ignore_glob = ["emulator/*_check/*", "fuzz/fuzz_*.py"]
 
 EMULATOR_TOOLS = ("qemu-system-arm", "arm-none-eabi-gcc")
 

@@ -145,8 +145,8 @@ def differences(answer: SessionAnswer, expected: native.Output, planned: Step) -
 
 def _levels(pcm: Int16) -> list[int]:
     whole = len(pcm) // SEGMENT_SAMPLES
-    squares = (pcm[: whole * SEGMENT_SAMPLES].astype(np.int64) ** 2).reshape(whole, -1).sum(1)
-    return [math.isqrt(int(square) // SEGMENT_SAMPLES) for square in squares]
+    squares = (pcm[: whole * SEGMENT_SAMPLES].astype(np.int64) ** 2).reshape(whole, SEGMENT_SAMPLES)
+    return [math.isqrt(int(square) // SEGMENT_SAMPLES) for square in squares.sum(1)]
 
 
 # --- The whole ----------------------------------------------------------------------------------

@@ -129,11 +129,12 @@ static void end_session(input_t *input) {
 }
 
 static void text(input_t *input) {
-    static const uint8_t ends[2] = {'\r', '\n'};
-    size_t count = take(input) % 64u;
+    static const uint8_t ends[4] = {'%', '\r', '\n', '%'};  // MLPerf Tiny's commands end with %
+    size_t count = take(input) % 84u;
+    const uint8_t *end = ends + take(input) % sizeof ends;
     const uint8_t *bytes = take_bytes(input, &count);
     fuzz_board_send(bytes, count, 128);
-    fuzz_board_send(ends, 1 + count % 2, 128);
+    fuzz_board_send(end, 1, 128);
 }
 
 static void operate(input_t *input) {

@@ -36,13 +36,16 @@ static void take_frame(const link_reader_t *reader, heard_t *heard) {
     ++heard->frames;
 }
 
-static void take_line(const link_reader_t *reader, heard_t *heard) {
+// A line is never empty; a command may be, and may have been cut.
+static void take_text(const link_reader_t *reader, link_reader_event_t event, heard_t *heard) {
+    const uint8_t mark[2] = {(uint8_t)event, event == LINK_READER_COMMAND && reader->is_cut};
     const char *line = link_reader_line(reader);
     const size_t length = strlen(line);
-    CHECK(length > 0 && length <= LINK_MAX_LINE);
+    CHECK(length <= LINK_MAX_LINE && (length > 0 || event == LINK_READER_COMMAND));
     for (size_t i = 0; i < length; ++i) {
         CHECK(line[i] >= ' ' && line[i] <= '~');
     }
+    add(heard, mark, sizeof mark);
     add(heard, line, length);
     ++heard->lines;
 }
@@ -54,8 +57,8 @@ static void feed(link_reader_t *reader, const uint8_t *data, size_t size, heard_
         CHECK(taken > 0 && taken <= size);
         if (event == LINK_READER_FRAME) {
             take_frame(reader, heard);
-        } else if (event == LINK_READER_LINE) {
-            take_line(reader, heard);
+        } else if (event != LINK_READER_NOTHING) {
+            take_text(reader, event, heard);
         } else {
             CHECK(taken == size);
         }

@@ -27,10 +27,10 @@ CORPUS = FOLDER / "corpus"
 BUILD = ROOT / "build" / "fuzz"
 MODEL = ROOT / "models" / "wav2small-72k" / "c"
 
-CLANG = [
-    *("clang", "-std=c99", "-O2", "-g", "-fno-omit-frame-pointer"),
+CLANG = ["clang", "-std=c99", "-O2", "-g", "-Wall", "-Wextra", "-Wshadow", "-Werror"]
+WATCHED = [
     *("-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all"),
-    *("-Wall", "-Wextra", "-Wshadow", "-Werror"),
+    "-fno-omit-frame-pointer",
 ]
 INCLUDES = ["include", "src", "lib/link", "lib/wav2small"]
 LIMITS = ["-rss_limit_mb=1024", "-malloc_limit_mb=256", "-timeout=10"]
@@ -42,9 +42,11 @@ _LIBRARY = ("lib/wav2small/*.c", "lib/wav2small/kernels/portable/*.c")
 SOURCES = {
     "cobs": _LINK,
     "reader": _LINK,
-    "app": (*_LINK, *_LIBRARY, "src/[!m]*.c", "src/m[!a]*.c"),  # all but main.c
+    "command": ("src/mlperf_command.c",),
+    "app": (*_LINK, "src/[!m]*.c", "src/m[!a]*.c"),  # all but main.c
     "library": _LIBRARY,
 }
+FAST = {"app": _LIBRARY}  # neither sanitized nor watched: `library` does that, and time is short
 _STATUS = re.compile(r"^#(\d+)\s+(\w+)\s+cov: (\d+) ft: (\d+) corp: (\d+)")
 
 Progress = Callable[["Run"], None]
@@ -91,18 +93,25 @@ def build(name: str, folder: Path) -> list[str]:
     """The command that runs a fuzzer, which is compiled into `folder` if it is in C."""
     if name not in SOURCES:
         return [sys.executable, str(FOLDER / f"fuzz_{name}.py")]
-    firmware = ROOT / "firmware"
-    sources = [FOLDER / f"fuzz_{name}.c"]
-    sources += [path for pattern in SOURCES[name] for path in sorted(firmware.glob(pattern))]
+    sources = [FOLDER / f"fuzz_{name}.c", *_sources(SOURCES[name])]
+    sources += [FOLDER / "board_memory.c"] if name == "app" else []
+    fast = _sources(FAST.get(name, ()))
     if name in ("app", "library"):
-        sources.append(MODEL / "weights.c")
-    if name == "app":
-        sources.append(FOLDER / "board_memory.c")
+        (fast or sources).append(MODEL / "weights.c")
     folder.mkdir(parents=True, exist_ok=True)
     binary = folder / name
-    includes = [f"-I{firmware / part}" for part in INCLUDES] + [f"-I{MODEL}", f"-I{FOLDER}"]
-    subprocess.run([*CLANG, *includes, "-o", str(binary), *map(str, sources)], check=True)
+    includes = [f"-I{ROOT / 'firmware' / part}" for part in INCLUDES]
+    clang = [*CLANG, *includes, f"-I{MODEL}", f"-I{FOLDER}"]
+    objects = []
+    for source in fast:
+        objects.append(str(folder / f"{source.stem}.o"))
+        subprocess.run([*clang, "-c", "-o", objects[-1], str(source)], check=True)
+    subprocess.run([*clang, *WATCHED, "-o", str(binary), *map(str, sources), *objects], check=True)
     return [str(binary)]
+
+
+def _sources(patterns: tuple[str, ...]) -> list[Path]:
+    return [path for pattern in patterns for path in sorted((ROOT / "firmware").glob(pattern))]
 
 
 def fuzz(

@@ -44,6 +44,12 @@ def test_a_soak_holds_clips_streams_rows_and_extremes() -> None:
     assert all(len(step.pcm) >= 3200 and step.pcm.dtype == np.int16 for step in steps)
 
 
+def test_levels_of_half_seconds() -> None:
+    assert soak._levels(CLIPS[0][:100]) == []
+    loud = np.full(17_000, -32768, np.int16)
+    assert soak._levels(loud) == [32768, 32768]
+
+
 # --- The verdict ------------------------------------------------------------------------------
 
 

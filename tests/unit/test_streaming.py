@@ -67,6 +67,47 @@ def test_stream_goes_on_after_a_reset(peer: Peer, device: Device) -> None:
     assert seconds == sorted(set(seconds))
 
 
+def test_what_a_restart_loses_is_said(peer: Peer, device: Device) -> None:
+    """Three blocks and that which went under, before the first window."""
+    peer.script = once(lambda peer, frame: peer.reboot(), is_block(3))
+    *_, last = streaming.stream(device, streaming.chunks(np.resize(PCM, 24000)))
+    assert 0.08 <= last.lost_seconds < 0.4
+    assert last.lost_windows == 0
+
+
+def test_window_that_is_lost_is_counted(peer: Peer, device: Device) -> None:
+    send = peer.event
+
+    def lossy(message: messages.Message) -> None:
+        if not (isinstance(message, messages.Window) and message.segment in (1, 2)):
+            send(message)
+
+    peer.event = lossy  # type: ignore[method-assign]
+    answers = list(streaming.stream(device, streaming.chunks(np.resize(PCM, 16000))))
+    assert [answer.lost_windows for answer in answers[:3]] == [0, 2, 2]
+
+
+def test_capture_drops_what_nobody_takes_and_counts_it(peer: Peer, device: Device) -> None:
+    capture = streaming.Capture(streaming.chunks(np.zeros(16000, np.int16)), seconds=0.1)
+    taken = 0
+    for chunk in capture:
+        time.sleep(0.05)
+        taken += len(chunk)
+    assert capture.lost_samples > 0
+    assert taken + capture.lost_samples == 16000
+
+
+def test_capture_passes_an_error_on() -> None:
+    def broken() -> Iterator[np.ndarray]:
+        yield np.zeros(320, np.int16)
+        raise OSError("unplugged")
+
+    capture = iter(streaming.Capture(broken()))
+    assert len(next(capture)) == 320
+    with pytest.raises(OSError, match="unplugged"):
+        next(capture)
+
+
 def test_microphone_that_is_not_there(peer: Peer, device: Device) -> None:
     def refuse(peer: Peer, frame: Frame) -> None:
         assert isinstance(frame.message, messages.Start)
