@@ -33,7 +33,7 @@ WATCHED = [
     "-fno-omit-frame-pointer",
 ]
 INCLUDES = ["include", "src", "lib/link", "lib/wav2small"]
-LIMITS = ["-rss_limit_mb=1024", "-malloc_limit_mb=256", "-timeout=10"]
+LIMITS = ["-rss_limit_mb=1024", "-malloc_limit_mb=256", "-timeout=60"]
 MOST_INPUT = {"app": 512, "audio": 8192, "library": 1024, "reader": 8192}  # bytes; else 4096
 KEPT_FILES, KEPT_BYTES = 24, 6000  # of a corpus, and of a file in it
 

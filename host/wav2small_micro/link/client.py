@@ -42,7 +42,7 @@ _Reply = TypeVar("_Reply", bound=Message)
 class Timing:
     """How patient the host is, in seconds."""
 
-    reply_s: float = 0.25  # of silence before a request is repeated for the first time
+    reply_s: float = 0.5  # of silence before a request is repeated for the first time
     repeat_s: float = 0.5  # at most between two repeats: a link that is mended is soon noticed
     patience_s: float = 10.0  # before a request is given up
     finish_s: float = 300.0  # the same for FINISH: a buffered clip is computed only then
@@ -332,8 +332,8 @@ class Device:
     ) -> _Reply:
         """Sends `message` until its reply comes, under one sequence number."""
         seq = self.next_seq()
-        longest = repeat or self.timing.repeat_s
-        wait, begin = min(self.timing.reply_s, longest), time.monotonic()
+        longest = max(repeat or self.timing.repeat_s, self.timing.reply_s)
+        wait, begin = self.timing.reply_s, time.monotonic()
         while True:
             self._channel.send(message, seq)
             answer = self._await_reply(message, seq, reply, wait, begin + patience)

@@ -66,7 +66,7 @@ class Session:
         self._pending = b""  # samples that do not fill a block yet
         self._samples = 0  # in blocks
         self._taps: dict[int, list[np.ndarray]] = {layer: [] for layer in sorted(taps)}
-        self._timeout = min(device.timing.reply_s, device.timing.repeat_s)
+        self._timeout = device.timing.reply_s
         self._progress = time.monotonic()
         self._waiting_since = self._progress  # or since the sender went back
 
@@ -140,8 +140,7 @@ class Session:
         """Takes a credit of this session."""
         if self._sender.credit(credit.next_block, credit.audio_window, seq):
             self._progress = self._waiting_since = time.monotonic()
-            timing = self._device.timing
-            self._timeout = min(timing.reply_s, timing.repeat_s)
+            self._timeout = self._device.timing.reply_s
 
     def on_row(self, row: messages.Row) -> None:
         """Takes a row of this session. Raises AudioLost when rows before it are missing."""
@@ -205,7 +204,8 @@ class Session:
             if now - silent_since >= self._timeout:
                 self._sender.go_back()
                 self._waiting_since = now
-                self._timeout = min(2 * self._timeout, self._device.timing.repeat_s)
+                timing = self._device.timing
+                self._timeout = min(2 * self._timeout, max(timing.repeat_s, timing.reply_s))
         while self._sender.ready:
             seq, resent = self._device.next_seq(), self._sender.resent
             number, pcm = self._sender.take(seq)
