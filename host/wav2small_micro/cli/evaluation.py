@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from wav2small_micro.cli.console import (
     DEFAULT_ENV,
@@ -19,7 +21,6 @@ from wav2small_micro.cli.console import (
     err,
     out,
     print_json,
-    table,
 )
 from wav2small_micro.errors import W2sError
 from wav2small_micro.metrics import DIMENSIONS
@@ -173,19 +174,22 @@ def _print(result: "run.Result") -> None:
         highlight=False,
     )
     for reference, words in card.WORDS.items():
-        rows = [row for row in result.rows if row["reference"] == reference]
+        rows = [_with_series(row) for row in result.rows if row["reference"] == reference]
         if rows:
-            out.print(_by_dimension(f"With {words}", rows, "group", "part"))
+            out.print(_by_dimension(f"With {words}", rows, "of", "group"))
     if result.differences:
-        rows = [row | {"than": _than(row["minus"], row)} for row in result.differences]
-        for reference in dict.fromkeys(row["reference"] for row in rows):
-            chosen = [row for row in rows if row["reference"] == reference]
+        rows = [
+            _with_series(row) | {"than": _than(row["minus"], row)} for row in result.differences
+        ]
+        for (reference,), chosen in _apart(rows, ("reference",)).items():
             title = f"Agrees better with {card.WORDS[reference]}, by"
-            out.print(_by_dimension(title, chosen, "than", "than", "difference"))
-    for reference in dict.fromkeys(row["reference"] for row in result.robustness):
-        rows = [row for row in result.robustness if row["reference"] == reference]
-        title = f"Disturbed, with {card.WORDS.get(reference, 'the undisturbed answers')}"
-        out.print(_by_dimension(title, rows, "disturbance", "disturbance"))
+            out.print(_by_dimension(title, chosen, "of", "than", key="difference"))
+    for about, rows in _apart(result.robustness, ("model", "engine", "norm", "reference")).items():
+        *series, reference = about
+        words = card.WORDS.get(reference, "the undisturbed answers")
+        out.print(
+            _by_dimension(f"{' '.join(series)}, disturbed, with {words}", rows, "disturbance")
+        )
     for path, reason in result.skipped.items():
         err.print(f"[yellow]left out:[/] {escape(path)}: {escape(reason)}", highlight=False)
 
@@ -195,17 +199,33 @@ def _than(two: dict[str, str], one: dict[str, Any]) -> str:
     return " ".join(value for key, value in two.items() if value and value != one[key])
 
 
+def _with_series(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"of": " ".join(x for x in (row["model"], row["engine"], row["norm"]) if x)}
+
+
+def _apart(
+    rows: Sequence[dict[str, Any]], names: Sequence[str]
+) -> dict[tuple[str, ...], list[dict[str, Any]]]:
+    found: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(tuple(str(row[name]) for name in names), []).append(row)
+    return found
+
+
 def _by_dimension(
-    title: str, rows: Sequence[dict[str, Any]], part: str, head: str, key: str = "ccc"
-) -> Any:
-    """A line for the three rows of its dimensions; ``part`` is the column that tells lines of one
-    series apart."""
+    title: str, rows: Sequence[dict[str, Any]], *names: str, key: str = "ccc"
+) -> RenderableType:
+    """A line for the three rows of its dimensions; ``names`` are the columns that tell lines
+    apart."""
     from wav2small_micro.evaluation import card
 
-    lines: dict[tuple[str, ...], dict[str, str]] = {}
-    for row in rows:
-        who = " ".join(x for x in (row["model"], row["engine"], row["norm"]) if x)
-        about = (escape(who), escape(str(row[part])), str(row["n"]))
-        lines.setdefault(about, {})[row["dimension"]] = card.interval(row, key)
-    cells = [[*about, *(found.get(d, "-") for d in DIMENSIONS)] for about, found in lines.items()]
-    return table(title, ["of", head, "clips", *DIMENSIONS], cells)
+    made = Table(title=escape(title), title_justify="left", title_style="bold")
+    for name in names:
+        made.add_column(name, overflow="fold")
+    made.add_column("clips", justify="right")
+    for dimension in DIMENSIONS:
+        made.add_column(dimension, no_wrap=True)
+    for about, found in _apart(rows, (*names, "n")).items():
+        said = {row["dimension"]: card.interval(row, key, "{} ({}, {})") for row in found}
+        made.add_row(*map(escape, about), *(said.get(d, "-") for d in DIMENSIONS))
+    return made

@@ -82,24 +82,24 @@ def section(result: Result, model: str, command: str) -> str:
 def short(value: float | None, digits: int = 2) -> str:
     """A figure without the nought before its point; near 1 it takes four digits to say how near.
 
-    >>> short(0.8064), short(-0.0312, 3), short(0.99987), short(1.0), short(None)
-    ('.81', '-.031', '.9999', '1', '-')
+    >>> short(0.8064), short(-0.0312, 3), short(-0.001), short(0.99987), short(1.0), short(None)
+    ('.81', '-.031', '.00', '.9999', '1', '-')
     """
     if value is None:
         return "-"
-    text = f"{value:.{4 if 0.995 <= abs(value) < 1 else digits}f}"
+    text = f"{value:z.{4 if 0.995 <= abs(value) < 1 else digits}f}"
     if float(text) in (1, -1):
         return text.split(".")[0]
     return text.replace("0.", ".", 1)
 
 
-def interval(row: dict[str, Any], key: str = "ccc") -> str:
+def interval(row: dict[str, Any], key: str = "ccc", form: str = "{} ({} to {})") -> str:
     """A figure with its interval: ``.81 (.74 to .83)``; differences with a digit more."""
     digits = 2 if key == "ccc" else 3
     if row["low"] is None:
         return short(row[key], digits)
     low, high = (short(row[bound], digits) for bound in ("low", "high"))
-    return f"{short(row[key], digits)} ({low} to {high})"
+    return form.format(short(row[key], digits), low, high)
 
 
 def _lines(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

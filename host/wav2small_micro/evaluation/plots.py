@@ -49,7 +49,7 @@ def scatter(path: Path, result: Result, series: Series, reference: str) -> None:
 
     truth = result.clips.references[reference]
     corpora = sorted({row.corpus for row in result.clips.rows})
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    figure = Figure(figsize=(11, 4.6), layout="constrained")
     figure.suptitle(f"{series.model}, engine {series.engine}, {series.norm} normalisation")
     for d, axes in enumerate(figure.subplots(1, 3, sharex=True, sharey=True)):
         axes.plot([0, 1], [0, 1], color="#888888", linewidth=0.8, zorder=1)
@@ -91,10 +91,10 @@ def _headline(result: Result, series: Series, reference: str, dimension: str) ->
 
 
 PANELS = (
-    ("gain", ("gain",), "gain, dB"),
-    ("noise", ("white noise", "pink noise"), "signal over noise, dB"),
+    ("gain", ("gain",), "dB"),
+    ("noise", ("white noise", "pink noise"), "dB below the voice"),
     ("microphone from 300 Hz", ("band from 300 Hz to",), "to, Hz"),
-    ("window", ("window",), "seconds heard"),
+    ("window", ("window",), "seconds"),
 )
 
 
@@ -104,48 +104,46 @@ def curves(path: Path, rows: Sequence[dict[str, Any]], title: str) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 6.6), layout="constrained")
-    figure.suptitle(f"{title}: CCC of disturbed answers with undisturbed ones")
-    lowest = 0.0
+    figure.suptitle(f"{title}: disturbed answers against undisturbed ones")
+    clean = [row for row in rows if row["reference"] == "clean" and row["ccc"] is not None]
+    lowest = min([0.0, *(row["ccc"] for row in clean)])
     for axes, (name, kinds, label) in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
-        for kind, style in zip(kinds, ("-o", "--s"), strict=False):
-            lowest = min(lowest, _lines(axes, rows, kind, style, several=len(kinds) > 1))
+        amounts = sorted({row["amount"] for row in clean if row["kind"] in kinds})
+        if name == "noise":
+            amounts.reverse()
+        for number, kind in enumerate(kinds):
+            _lines(axes, [row for row in clean if row["kind"] == kind], amounts, number, len(kinds))
         axes.axhline(0.9, color="#888888", linewidth=0.8, linestyle=":")
         axes.set_title(name, fontsize=10)
-        axes.set_xlabel(label)
+        axes.set(xlabel=label, ylabel="CCC", ylim=(lowest - 0.05, 1.03))
+        axes.set_xticks(range(len(amounts)), [f"{amount:g}" for amount in amounts])
         axes.grid(alpha=0.25, linewidth=0.5)
-        if name == "noise":
-            axes.invert_xaxis()
-    for axes in figure.axes:
-        axes.set_ylim(lowest - 0.02, 1.02)
-    figure.axes[0].set_ylabel("CCC")
-    figure.axes[2].set_ylabel("CCC")
-    for axes in figure.axes[:2]:
-        axes.legend(fontsize=8, loc="lower left")
+    figure.axes[0].legend(fontsize=8, loc="lower right")
+    figure.axes[1].legend(fontsize=8, loc="upper right", ncols=2)
     figure.savefig(path, dpi=110)
 
 
 def _lines(
-    axes: Axes, rows: Sequence[dict[str, Any]], kind: str, style: str, several: bool
-) -> float:
-    """A line a dimension; returns the lowest value drawn."""
-    lowest = 0.0
+    axes: Axes, rows: Sequence[dict[str, Any]], amounts: Sequence[float], number: int, of: int
+) -> None:
+    """A line a dimension over evenly spaced ``amounts``; it is line ``number`` of ``of`` of its
+    colour."""
     for d, dimension in enumerate(DIMENSIONS):
-        found = [
-            row
-            for row in rows
-            if (row["kind"], row["reference"], row["dimension"]) == (kind, "clean", dimension)
-            and row["ccc"] is not None
-        ]
-        found.sort(key=lambda row: row["amount"])
-        x = [row["amount"] for row in found]
-        y = [row["ccc"] for row in found]
-        if not found:
-            continue
-        lowest = min(lowest, *y)
-        name = f"{dimension}, {kind.split()[0]}" if several else dimension
-        axes.plot(x, y, style, color=COLOURS[d], label=name, markersize=4, linewidth=1.2)
-        bounds = [(r["low"], r["high"]) for r in found]
-        if all(low is not None for low, _ in bounds):
-            low, high = zip(*bounds, strict=True)
-            axes.fill_between(x, low, high, color=COLOURS[d], alpha=0.08, linewidth=0)
-    return lowest
+        found = {row["amount"]: row for row in rows if row["dimension"] == dimension}
+        places = [i for i, amount in enumerate(amounts) if amount in found]
+        drawn = [found[amounts[i]] for i in places]
+        values = np.array([row["ccc"] for row in drawn])
+        bounds = np.array([[row["low"], row["high"]] for row in drawn], float).reshape(-1, 2)
+        reach = np.nan_to_num(np.abs(bounds - values[:, None])).T
+        axes.errorbar(
+            np.array(places) + 0.012 * len(amounts) * (d - 1 + 0.4 * number),
+            values,
+            yerr=reach,
+            fmt=("-o", "--s")[number],
+            color=COLOURS[d],
+            label=f"{dimension}, {drawn[0]['kind'].split()[0]}" if of > 1 and drawn else dimension,
+            markersize=4,
+            linewidth=1.2,
+            elinewidth=0.6,
+            capsize=2,
+        )
