@@ -117,6 +117,7 @@ def test_the_list_of_checks(w2s: W2s) -> None:
         (["--port", NO_PORT, "--only", "nothing"], "no check 'nothing'"),
         (["--port", NO_PORT, "nowhere.wav"], "no clip at nowhere.wav"),
         (["--emulator", "toaster"], "no board 'toaster'"),
+        (["--port", NO_PORT, "--html", "/proc/hil.html"], "cannot save the report"),
     ],
 )
 def test_what_cannot_be_done_is_said(w2s: W2s, arguments: list[str], message: str) -> None:

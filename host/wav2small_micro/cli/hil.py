@@ -81,19 +81,23 @@ def hil(
     files = tuple(clip_arguments.find_clips(clips or []))
     loaded = Model.load(model)
     with err.status("starting") as status:
-        target = _target(port, emulator, loaded.folder, baud, link, status.update)
+
+        def progress(text: str) -> None:
+            status.update(escape(text))
+
+        target = _target(port, emulator, loaded.folder, baud, link, progress)
         options = Options(clips=files, soak_seconds=seconds, late_s=late)
-        suite = Suite(Rig(target, loaded, options, status.update), CHECKS)
+        suite = Suite(Rig(target, loaded, options, progress), CHECKS)
         names, _ = suite.names(only), suite.rig.clips  # what is misnamed is said first
         try:
             suite.run(names)
         finally:
             suite.rig.close()
-        _save(suite, html, junit)
     if json:
         print_json(suite.to_json())
     else:
-        _print(suite, html)
+        _print(suite)
+    _save(suite, html, junit)
     if not suite.passed:
         raise typer.Exit(1)
 
@@ -123,13 +127,18 @@ def _save(suite: "Suite", html: Path | None, junit: Path | None) -> None:
     from wav2small_micro.hil import junit as junit_xml
     from wav2small_micro.hil import report
 
-    if html is not None:
-        report.page(suite).write(html)
-    if junit is not None:
-        junit_xml.write(junit, suite)
+    try:
+        if html is not None:
+            report.page(suite).write(html)
+        if junit is not None:
+            junit_xml.write(junit, suite)
+    except OSError as error:
+        raise W2sError(f"cannot save the report: {error}", "name another path") from error
+    for path in filter(None, (html, junit)):
+        err.print(f"saved {escape(str(path))}", highlight=False, soft_wrap=True)
 
 
-def _print(suite: "Suite", html: Path | None) -> None:
+def _print(suite: "Suite") -> None:
     columns = ["check", "", "what was seen"]
     out.print(table(_title(suite), columns, map(_row, suite.results.values()), words=True))
     first = suite.diagnosis
@@ -139,8 +148,6 @@ def _print(suite: "Suite", html: Path | None) -> None:
         out.print(f"hint:  {escape(first.diagnosis.advice)}", highlight=False, soft_wrap=True)
     elif suite.passed:
         out.print("[bold green]PASS[/]")
-    if html is not None:
-        out.print(f"report: {escape(str(html))}", highlight=False, soft_wrap=True)
 
 
 def _title(suite: "Suite") -> str:

@@ -7,8 +7,8 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wav2small_micro import layers, native, paths, pio
+from wav2small_micro import layers, native, paths, pio, tflite_file
 from wav2small_micro import plan as plans
 from wav2small_micro.audio import Clip, read_clip
 from wav2small_micro.emulator import Emulator, LinkKind
 from wav2small_micro.engines.base import Model
 from wav2small_micro.engines.floating import FloatEngine
-from wav2small_micro.engines.native import NativeEngine
 from wav2small_micro.engines.tflite import OPTIMISED, TfliteEngine, interpret
 from wav2small_micro.errors import W2sError
 from wav2small_micro.hil.watch import Watch
@@ -43,7 +42,7 @@ class Target:
     """Where the device is. ``open`` lends a transport until its context ends."""
 
     name: str
-    open: Callable[[], Any]  # a context manager of a Transport
+    open: Callable[[], AbstractContextManager[Transport]]
     board: str | None = None  # environment that the firmware must be of; None: any
 
 
@@ -154,7 +153,7 @@ class Rig:
         self.first_boot = 0  # identity of the run of the device that answered first
         self.clock = time.monotonic
         self._device: Device | None = None
-        self._context: Any = None
+        self._context: AbstractContextManager[Transport] | None = None
 
     # --- The device --------------------------------------------------------------------------
 
@@ -191,7 +190,7 @@ class Rig:
 
     def close(self) -> None:
         """Lets the device go."""
-        if self._device is not None:
+        if self._device is not None and self._context is not None:
             self._device.close()
             self._context.__exit__(None, None, None)
 
@@ -236,10 +235,9 @@ class Rig:
         return native.Network(self.model.plan)
 
     @cached_property
-    def engines(self) -> dict[str, NativeEngine | TfliteEngine | FloatEngine]:
-        """What the device is compared with, clip by clip."""
+    def engines(self) -> dict[str, TfliteEngine | FloatEngine]:
+        """What clips are compared with, beside :attr:`network`."""
         return {
-            "c": NativeEngine(self.model),
             "tflite": TfliteEngine(self.model),
             "float": FloatEngine(self.model),
         }
@@ -258,8 +256,6 @@ class Rig:
     @cached_property
     def zeros(self) -> dict[str, int]:
         """Zero point of each layer's rows."""
-        from wav2small_micro import tflite_file
-
         tensors = tflite_file.read(self.model.int8_path).tensors
         return {t.name: t.zero_point for t in tensors if t.name in layers.ORDER}
 
@@ -270,7 +266,7 @@ class Rig:
         if not named:
             folder = paths.demo_clip().parent
             named = [folder / name for name in SHIPPED_CLIPS if (folder / name).is_file()]
-        return [read_clip(path) for path in named] or [replace(self.golden_clip)]
+        return [read_clip(path) for path in named] or [self.golden_clip]
 
     @cached_property
     def other_models(self) -> dict[str, plans.Plan]:

@@ -43,7 +43,6 @@ class Books:
 
     sent: int = 0  # frames
     received: int = 0
-    audio: int = 0  # frames with audio, repetitions too
     unanswered: int = 0  # requests, or their replies, that got lost
     repeated: int = 0  # replies and events that came once too often
     reordered: int = 0  # events
@@ -75,13 +74,12 @@ class Audit:
     device: messages.CountersReply
     sent: int  # up to the request, which the device has counted too
     received: int  # before the reply, which the device had not counted yet
-    audio: int  # frames with audio that were sent
     blocks: int  # of audio that the device took
     lives: int  # how often the device or the port was gone before
 
 
 class Watch:
-    """A transport around another. `late_s`: what no answer to an untapped request may take."""
+    """A transport around another. Its reader and its writer may be on two threads."""
 
     def __init__(self, transport: Transport, clock: Callable[[], float] = time.monotonic) -> None:
         self.name = transport.name
@@ -94,7 +92,6 @@ class Watch:
         self._asked: dict[int, _Asked] = {}
         self._tapped = False
         self._event = -1  # number of the last event; -1: none yet
-        self._last_event: Frame | None = None
         self._gaps: set[int] = set()
         self._sent_at_counters = 0
         self._start_readers()
@@ -133,7 +130,7 @@ class Watch:
         self._transport.reopen(timeout)
         with self._lock:
             self._asked.clear()
-            self._event, self._last_event = -1, None
+            self._event = -1
             self._start_readers()
 
     def close(self) -> None:
@@ -145,7 +142,6 @@ class Watch:
     def _sent(self, frame: Frame, now: float) -> None:
         books = self.books
         books.sent += 1
-        books.audio += isinstance(frame.message, messages.Audio)
         if isinstance(frame.message, messages.Start):
             self._tapped = frame.message.tap_mask != 0
         old = self._asked.get(frame.seq)
@@ -178,7 +174,6 @@ class Watch:
                     counters,
                     self._sent_at_counters,
                     self.books.received,
-                    self.books.audio,
                     self.books.blocks_taken,
                     len(self.books.resets) + self.books.departures,
                 )
@@ -204,7 +199,7 @@ class Watch:
                 self.books.resets.append(message)
             self._asked.clear()  # whoever asked was not heard
             self._gaps.clear()
-            self._event, self._last_event = frame.seq, frame
+            self._event = frame.seq
             return
         if isinstance(message, messages.Fault):
             faults = self.books.faults if self.books.resets else self.books.earlier_faults
@@ -215,7 +210,7 @@ class Watch:
             if self._event >= 0:
                 self._gaps |= {(self._event + 1 + i) % 256 for i in range(ahead)}
                 self.books.missing += ahead
-            self._event, self._last_event = frame.seq, frame
+            self._event = frame.seq
         elif frame.seq in self._gaps:
             self._gaps.remove(frame.seq)
             self.books.missing -= 1
