@@ -16,9 +16,6 @@
 
 #include "session.h"
 
-/* What the runner finds its test by. */
-#define MLPERF_MODEL "w2s01"
-
 /* A build for the runner (W2S_MLPERF, firmware/build.py) says nothing but text until a frame asks
  * for more: the runner's reader dies of a byte that is not ASCII. */
 #ifndef MLPERF_RUNNER
