@@ -24,7 +24,7 @@ class Diagnosis(Enum):
     # Nobody there.
     HOST_DISAGREES = (
         "the engines of this machine and the golden vectors contradict each other",
-        "the device is not to blame: w2s generate, make setup, then w2s compare tests/clips",
+        "not the device: make setup builds the library anew, w2s convert the vectors",
     )
     NO_PORT = "the port cannot be opened, or went away", "check cable, permissions and power"
     SILENT = (
