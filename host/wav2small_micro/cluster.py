@@ -27,6 +27,9 @@ from wav2small_micro.teachers import base
 WAIT_S = 5.0
 """How long the head of a cluster may take to answer."""
 
+STORE_BYTES = 256 * 2**20
+"""Shared memory of a cluster on this machine: what it holds are paths and labels."""
+
 BLOCKS = 1000
 """Most pieces that Ray Data is given: it keeps books on each."""
 
@@ -117,6 +120,7 @@ def _joined(ray: Any, address: str, workers: int) -> Iterator[None]:
             address=address,
             num_cpus=workers if local else None,
             include_dashboard=False if local else None,
+            object_store_memory=STORE_BYTES if local else None,
             log_to_driver=False,
             logging_level="error",
         )
