@@ -186,3 +186,15 @@ def test_folders_that_are_no_teacher(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "teacher.json").write_text(facts.replace('"version": 1', '"version": 9'))
     with pytest.raises(W2sError, match="of version 9"):
         base.load(str(tmp_path))
+
+
+def test_the_level_is_heard_only_as_recorded(folder: Path, speech: Manifest) -> None:
+    """A clip 12 dB down is answered as before; a teacher that hears levels answers another."""
+    teacher = taught.load(folder)
+    pcm = teaching._read(speech, speech.rows[0])
+    soft = np.rint(pcm / 4).astype(np.int16)
+    first, second = teacher.answer([pcm, soft], ["", ""])
+    np.testing.assert_allclose(first, second, atol=0.02)
+    teacher.facts["as_recorded"] = True
+    first, second = teacher.answer([pcm, soft], ["", ""])
+    assert np.abs(first - second).max() > 0.05
