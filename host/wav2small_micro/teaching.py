@@ -35,6 +35,10 @@ Progress = Callable[[str, int, int], None]
 Array = NDArray[np.float64]
 
 
+MOST = 12_000
+"""Most training clips: the kernel of so many is a matrix of 1.2 GB."""
+
+
 @dataclass(frozen=True)
 class Grid:
     """What cross-validation chooses from: sets of features and the width of the kernel for all
@@ -82,6 +86,11 @@ def lesson(manifest: Manifest, folds: int) -> Lesson:
         raise W2sError(
             f"no clip on the train side of {manifest.name} is labelled",
             "fill in arousal, dominance, valence or emotion; w2s data split draws the sides",
+        )
+    if len(found) > MOST:
+        raise W2sError(
+            f"{len(found)} training clips are too many, at most {MOST}",
+            "leave out clips that nobody rated, or take fewer of each speaker",
         )
     nameless = [row.path for row, _ in found if not row.speaker]
     if nameless:

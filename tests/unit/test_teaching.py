@@ -175,6 +175,12 @@ def test_what_cannot_be_taught(speech: Manifest, tmp_path: Path) -> None:
             teaching.teach(found, tmp_path, SMALL)
 
 
+def test_too_many_clips(speech: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teaching, "MOST", 23)
+    with pytest.raises(W2sError, match="24 training clips are too many"):
+        teaching.lesson(speech, 3)
+
+
 def test_folders_that_are_no_teacher(folder: Path, tmp_path: Path) -> None:
     facts = (folder / "teacher.json").read_text()
     (tmp_path / "teacher.json").write_text(facts)
