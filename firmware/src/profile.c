@@ -40,6 +40,9 @@ static uint32_t ticks_of_a_reading(void) {
     return (uint32_t)(profile_clock() - begin);
 }
 
+/* What is left of the work. A clock that is read for each part may run a tick ahead of the whole. */
+static uint32_t rest(uint32_t work, uint32_t parts) { return work > parts ? work - parts : 0u; }
+
 void profile_send(session_t *session, uint32_t block, const profile_mark_t *before) {
     const profile_mark_t after = profile_mark(session);
     const uint32_t work = after.work - before->work;
@@ -63,7 +66,7 @@ void profile_send(session_t *session, uint32_t block, const profile_mark_t *befo
         .lin = LAYER(LIN),
         .sof = LAYER(SOF),
         .library = library,
-        .answer = work - library - (after.sending - before->sending),
+        .answer = rest(work, library + (after.sending - before->sending)),
         .interrupts = (uint32_t)(load.interrupts - load_before.interrupts),
         .interrupt_count = load.count - load_before.count,
         .asleep = (uint32_t)(load.asleep - load_before.asleep),
