@@ -31,7 +31,7 @@ from wav2small_micro import (
     tflite_file,
 )
 from wav2small_micro.audio import read_clip
-from wav2small_micro.data import manifest, speech
+from wav2small_micro.data import manifest
 from wav2small_micro.engines.tflite import interpret
 from wav2small_micro.errors import W2sError
 from wav2small_micro.paths import repo_root, research_data
@@ -70,7 +70,10 @@ def shipped_speech() -> list[Pcm]:
 
 def research_speech(split: str) -> list[Pcm]:
     """Real voices of one side of the research data; none where those are not."""
-    return [clip.pcm for clip in speech.load(manifest.research(), split)] if research_data() else []
+    if research_data() is None:
+        return []
+    found = manifest.research().select(split)
+    return [read_clip(found.file(row)).pcm for row in found.rows]
 
 
 def calibration_rows(sources: Sequence[list[Pcm]], count: int = 160, seed: int = 7) -> list[Rows]:

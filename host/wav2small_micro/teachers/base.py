@@ -16,9 +16,6 @@ from wav2small_micro.errors import W2sError
 
 Pcm = NDArray[np.int16]
 
-SHORTEST = 3200
-"""Samples of the shortest clip: 0.2 s, as of ``audio.read_clip``."""
-
 
 class Teacher(Protocol):
     """Answers clips. ``name``, ``revision`` and ``sha256`` of its files go with every label."""
