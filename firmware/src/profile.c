@@ -40,7 +40,8 @@ static uint32_t ticks_of_a_reading(void) {
     return (uint32_t)(profile_clock() - begin);
 }
 
-/* What is left of the work. A clock that is read for each part may run a tick ahead of the whole. */
+/* What is left of the work. A clock that is read for each part may run a tick ahead of the whole.
+ */
 static uint32_t rest(uint32_t work, uint32_t parts) { return work > parts ? work - parts : 0u; }
 
 void profile_send(session_t *session, uint32_t block, const profile_mark_t *before) {
