@@ -76,7 +76,7 @@ def research_speech(split: str) -> list[Pcm]:
     return [read_clip(found.file(row)).pcm for row in found.rows]
 
 
-def calibration_rows(sources: Sequence[list[Pcm]], count: int = 160, seed: int = 7) -> list[Rows]:
+def calibration_rows(sources: Sequence[list[Pcm]], count: int = 480, seed: int = 7) -> list[Rows]:
     """``count`` pieces of log-mel, (499, 26), half under each normalisation, from clips of a second
     or more. The sources (those that are not empty) take turns, so that voices unlike the many are
     within the ranges too."""

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // weights.h: wav2small-17k, generated from the int8 .tflite with SHA-256
-// 8368840f9a75ce193c640428061f97238fcdfb5904415ecbe459bad52d981610
+// 9e731fab6583dba576ff468103502a1c1085ec96721e10606a90f0625364248e
 #ifndef W2S_WEIGHTS_H
 #define W2S_WEIGHTS_H
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // weights.h: wav2small-72k, generated from the int8 .tflite with SHA-256
-// 5bacdc2f444720966f50b4467b4c27a740d8fee5395a059ae0cec4e18c87ab19
+// 40c99ff9bcd53ad73734fa331c014ec0b78613056e3fe2691dfb813401ffdd55
 #ifndef W2S_WEIGHTS_H
 #define W2S_WEIGHTS_H
 
