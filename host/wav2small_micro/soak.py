@@ -245,6 +245,8 @@ class Soak:
                 planned = step(
                     self._clips, self.report.seed, self.report.sessions, self._most_segments
                 )
+                if self._line:  # a row is sent once: of thousands, some are always spoilt
+                    planned = replace(planned, taps=())
                 expected = library.submit(_expected, self._network, planned)
                 self.report = self._session(planned, expected)
                 save(self.report)

@@ -322,9 +322,11 @@ class Device:
             if expected is None or isinstance(frame.message, messages.Boot):
                 expected = frame.seq
             lost = (frame.seq - expected) % 256
-            if lost < 128:  # else it is one that came before
+            if lost < 128:
                 self.lost_events += lost
                 self._next_event = (frame.seq + 1) % 256
+            elif lost < 255:  # overtaken, and so not lost; 255 is the last one again
+                self.lost_events = max(0, self.lost_events - 1)
         return frame
 
     def _request(
