@@ -334,6 +334,32 @@ CHIPS = {
                 above=1.0,
             ),
         ),
+        Chip(
+            name="ensemble-he",
+            title="Alif Ensemble, high-efficiency core (Cortex-M55, 160 MHz, DC/DC)",
+            core="cortex-m55",
+            voltage=3.3,
+            clock_mhz=(20, 160),
+            switching=True,
+            run=Currents(
+                ((20, 20 * 0.022), (160, 160 * 0.022)),
+                Source(
+                    "Alif, family brief of the Ensemble",
+                    "no table",
+                    "22 µA/MHz of the core at its most efficient, from memory; what code with vectors "
+                    "draws is not known",
+                    Basis.UNVERIFIED,
+                ),
+                below=0.5,
+                above=2.0,
+            ),
+            sleep=Currents(
+                ((20, 20 * 0.007), (160, 160 * 0.007)),
+                Source("Alif Ensemble", "no table", "a third of run mode", Basis.UNVERIFIED),
+                below=0.5,
+                above=2.0,
+            ),
+        ),
     )
 }
 

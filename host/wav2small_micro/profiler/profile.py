@@ -33,7 +33,7 @@ from wav2small_micro.profiler.delay import Delay
 from wav2small_micro.profiler.device import ClockCheck
 from wav2small_micro.streaming import SEGMENT_SECONDS, WINDOW_SEGMENTS
 
-AS_IF = {"cortex-m4": "stm32f407", "cortex-m7": "stm32h743"}
+AS_IF = {"cortex-m4": "stm32f407", "cortex-m7": "stm32h743", "cortex-m55": "ensemble-he"}
 """Chip of the energy model for boards that are FPGAs, by core."""
 CYCLES_AN_INSTRUCTION = Range(1.0, 0.5, 2.0)
 """Supposed, for energy alone, where no cycle model was checked: from two instructions a cycle, the
