@@ -346,7 +346,7 @@ CHIPS = {
                 Source(
                     "Alif, family brief of the Ensemble",
                     "no table",
-                    "22 µA/MHz of the core at its most efficient, from memory; what code with vectors "
+                    "22 µA/MHz of the core at its best, from memory; what code with vectors "
                     "draws is not known",
                     Basis.UNVERIFIED,
                 ),
