@@ -13,14 +13,13 @@ from wav2small_micro.audio import RATE
 from wav2small_micro.errors import W2sError
 from wav2small_micro.link.messages import BLOCK_SAMPLES
 
-WAITING_S = 2.0
-"""Audio that waits for a device which is busy or gone; beyond it the oldest goes."""
 _PATIENCE_S = 5.0
 
 
 class Microphone:
     """Chunks of int16 (320,) at 16 kHz from an input of this machine, the default one if none is
-    named: ``for chunk in Microphone()`` never ends.
+    named: ``for chunk in Microphone()`` never ends, and keeps what waits. A ``streaming.Capture``
+    around it says how much may.
 
     Raises W2sError where sounddevice or PortAudio is missing or there is no such input, and later
     when it falls silent.
@@ -41,11 +40,9 @@ class Microphone:
                 f"no microphone to listen to: {error}",
                 f"inputs here: {', '.join(inputs)}" if inputs else "plug one in; none is here",
             ) from error
-        self.lost_blocks = 0
-        """Chunks that were dropped because nobody took them in time."""
         self._device = device
         self._stream: Any = sounddevice.InputStream
-        self._heard: queue.Queue[np.ndarray] = queue.Queue(round(WAITING_S * RATE / BLOCK_SAMPLES))
+        self._heard: queue.SimpleQueue[np.ndarray] = queue.SimpleQueue()
 
     def __iter__(self) -> Iterator[np.ndarray]:
         with self._stream(
@@ -65,7 +62,4 @@ class Microphone:
     def _take(self, data: np.ndarray, frames: int, when: Any, status: Any) -> None:
         """On PortAudio's thread, which must never wait."""
         del frames, when, status
-        if self._heard.full():
-            self._heard.get_nowait()
-            self.lost_blocks += 1
-        self._heard.put_nowait(data[:, 0].copy())
+        self._heard.put(data[:, 0].copy())

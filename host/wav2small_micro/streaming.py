@@ -184,19 +184,21 @@ def stream(
     window_segments: int = WINDOW_SEGMENTS,
     passing: Collection[Layer] = (),
     restarts: int = 2,
+    capture: Capture | None = None,
 ) -> Generator[WindowAnswer, None, None]:
     """Sends chunks of int16 samples into a live session and yields its windows as they come.
 
     `window_segments`: length of the sliding window in half seconds; `passing`: as in Device.start.
     When the device restarts, a new session goes on with the next chunk, at most `restarts` times;
     the audio in between is lost. The answers say what was lost so far: that, what a `Capture`
-    dropped, and windows that did not arrive. Raises DeviceReset, LinkLost, DeviceError.
+    dropped (`audio` itself, or `capture` where that is further up), and windows that did not
+    arrive. Raises DeviceReset, LinkLost, DeviceError.
     """
 
     def start() -> Session:
         return device.start(norm=Norm.LIVE, window_segments=window_segments, passing=passing)
 
-    losses = _Losses(audio if isinstance(audio, Capture) else None)
+    losses = _Losses(audio if isinstance(audio, Capture) else capture)
     sent = 0
     session, origin = start(), 0
     for chunk in audio:

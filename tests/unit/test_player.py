@@ -19,6 +19,7 @@ from wav2small_micro import streaming
 from wav2small_micro.errors import W2sError
 from wav2small_micro.link import messages
 from wav2small_micro.link.client import Device, Timing
+from wav2small_micro.link.codec import Frame
 from wav2small_micro.link.errors import LinkLost
 from wav2small_micro.link.messages import Layer
 from wav2small_micro.link.transport import SerialTransport
@@ -73,7 +74,7 @@ def play(peer: Peer, notes: Notes, patience: float = 5.0, **options: Any) -> Non
             yield device
 
     audio = options.pop("audio", streaming.chunks(PCM))
-    Player([notes], connect, audio, paced=False, **options).run(patience)
+    Player([notes], connect, audio, **options).run(patience)
 
 
 def test_all_is_told(peer: Peer) -> None:
@@ -99,6 +100,23 @@ def test_a_reset_is_told_and_the_audio_goes_on(peer: Peer) -> None:
     again = next(i for i in range(1, len(seconds)) if seconds[i] != seconds[i - 1] + 0.5)
     assert 0.4 <= seconds[again] - 0.5 < 1.0
     assert len(seconds) > 6
+    assert notes.answers[0].lost_seconds == 0
+    assert notes.answers[-1].lost_seconds >= 0
+
+
+def test_what_a_busy_device_misses_is_dropped_and_told(peer: Peer) -> None:
+    def slow(peer: Peer, frame: Frame) -> bool:
+        time.sleep(0.02)
+        return False
+
+    peer.script = slow
+    notes = Notes()
+    capture = streaming.Capture(streaming.chunks(np.tile(PCM, 3)), seconds=0.2)
+    play(peer, notes, audio=iter(capture), capture=capture)
+    taken = {message.block for message in peer.seen if isinstance(message, messages.Audio)}
+    assert capture.lost_samples > 0
+    assert len(taken) * 320 + capture.lost_samples == 3 * len(PCM)
+    assert notes.answers[-1].lost_seconds == pytest.approx(capture.lost_samples / 16000, abs=0.5)
 
 
 def test_a_device_that_stays_away_ends_it_after_a_while(peer: Peer) -> None:
@@ -126,9 +144,9 @@ def test_it_stops_when_it_is_told_to(peer: Peer) -> None:
         with Device(Tap(SerialTransport(peer.url), on_bytes), timing=TIMING) as device:
             yield device
 
-    player = Player([notes], connect, streaming.chunks_forever(PCM))
+    player = Player([notes], connect, streaming.chunks_forever(PCM), paced=True)
     before = signal.signal(signal.SIGUSR1, lambda *_: player.stop())
-    threading.Timer(0.6, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGUSR1)).start()
     player.run()
     player.wait()
     signal.signal(signal.SIGUSR1, before)

@@ -2,6 +2,7 @@
 """What the terminal shows of a live session."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,6 +49,12 @@ def test_what_happened_stands_below() -> None:
     assert "bytes of noise" in lines[1]
     assert lines[2].endswith("board runs model.")
     assert lines[3].endswith("no reply is it plugged in?")
+
+
+def test_losses_are_told() -> None:
+    terminal = Terminal("a clip")
+    terminal.answer(replace(answer(), lost_seconds=1.25, lost_windows=2), None)
+    assert "1.2 s of audio lost, 2 answers lost" in shown(terminal)
 
 
 def test_rows_of_log_mel_become_a_strip() -> None:

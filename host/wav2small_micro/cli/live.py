@@ -57,7 +57,7 @@ def live(
     from wav2small_micro.live.player import Player, on_board, on_emulator
     from wav2small_micro.live.server import LOCALHOST, LiveServer
 
-    audio = open_audio(clip, port, mic=mic, loop=loop)
+    audio, capture = open_audio(clip, port, mic=mic, loop=loop)
     loaded = Model.load(model)
     feed = Feed()
     facts = {
@@ -80,6 +80,7 @@ def live(
         window_seconds=window,
         log_mel=log_mel,
         paced=not (mic or clip == "-"),
+        capture=capture,
     )
     with LiveServer(feed, facts, host=host, port=http_port) as server:
         if json:

@@ -29,7 +29,7 @@ from wav2small_micro.errors import W2sError
 from wav2small_micro.live.player import Player, Sink, on_board, on_emulator
 from wav2small_micro.live.recording import Recording
 from wav2small_micro.metrics import DIMENSIONS
-from wav2small_micro.streaming import WindowAnswer
+from wav2small_micro.streaming import Capture, WindowAnswer
 
 FRAMES_PER_SECOND = 8  # of the terminal
 
@@ -76,7 +76,7 @@ def stream(
     """
     from wav2small_micro.engines.base import Model
 
-    audio = open_audio(clip, port, mic=mic, loop=loop)
+    audio, capture = open_audio(clip, port, mic=mic, loop=loop)
     if seconds is not None:
         audio = None if audio is None else streaming.at_most(audio, seconds)
     source = "this machine's microphone" if mic else clip or "microphone"
@@ -98,6 +98,7 @@ def stream(
             window_seconds=window,
             log_mel=not json,
             paced=not (fast or mic or clip == "-"),
+            capture=capture,
             seconds=seconds,
         )
         signal.signal(signal.SIGINT, lambda *_: player.stop())
@@ -114,25 +115,26 @@ def stream(
 
 def open_audio(
     clip: str | None, port: str | None, *, mic: bool = False, loop: bool = False
-) -> Iterator[np.ndarray] | None:
+) -> tuple[Iterator[np.ndarray] | None, Capture | None]:
     """20 ms chunks of a file, once or for ever, of raw PCM on standard input, or of this machine's
-    microphone, which have a pace of their own; None for the microphone of a board.
-
-    Raises W2sError where there is nothing to hear."""
+    microphone, whose capture drops and counts what the device does not take in time; None for the
+    microphone of a board. Raises W2sError where there is nothing to hear.
+    """
     if mic:
         from wav2small_micro.microphone import Microphone
 
-        return iter(Microphone())
+        capture = Capture(Microphone())
+        return iter(capture), capture
     if clip is None:
         if port is None:
             raise W2sError(
                 "nothing to listen to", "name a clip, --mic, or --port of a board's microphone"
             )
-        return None
+        return None, None
     if clip == "-":
-        return streaming.read_pcm(sys.stdin.buffer)
+        return streaming.read_pcm(sys.stdin.buffer), None
     pcm = read_clip(clip).pcm
-    return streaming.chunks_forever(pcm) if loop else streaming.chunks(pcm)
+    return streaming.chunks_forever(pcm) if loop else streaming.chunks(pcm), None
 
 
 class _JsonLines(Sink):

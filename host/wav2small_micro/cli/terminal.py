@@ -122,11 +122,23 @@ class Terminal(Sink):
         health.append(f"{self._message}  {self._reader.frames:,} frames", style="default")
         if self._reader.noise_bytes:
             health.append(f", {self._reader.noise_bytes:,} bytes of noise", style="yellow")
+        if self._answers and (lost := losses(self._answers[-1])):
+            health.append(f", {lost}", style="yellow")
         if self._delay is not None:
             health.append(f"  delay {1000 * self._delay:.0f} ms", style="default")
         if self._power:
             health.append(f"  {self._power} modelled", style="italic default")
         return health
+
+
+def losses(answer: WindowAnswer) -> str:
+    """What was lost so far, in words; "" for nothing."""
+    found = []
+    if answer.lost_seconds:
+        found.append(f"{answer.lost_seconds:.1f} s of audio lost")
+    if answer.lost_windows:
+        found.append(f"{answer.lost_windows} answers lost")
+    return ", ".join(found)
 
 
 def _bar(share: float, colour: str) -> ProgressBar:

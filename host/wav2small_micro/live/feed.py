@@ -47,10 +47,11 @@ class Feed(Sink):
         self._call(self._keep, {"kind": kind, **facts})
 
     def answer(self, answer: WindowAnswer, delay: float | None) -> None:
-        """The page decodes the answer itself; it cannot know the delay."""
-        del answer
+        """The page decodes the answer itself; what it cannot know are delay and losses."""
         if delay is not None:
             self.publish({"kind": "delay", "seconds": delay})
+        if answer.lost_seconds or answer.lost_windows:
+            self.state("losses", seconds=answer.lost_seconds, windows=answer.lost_windows)
 
     def _call(self, function: Any, item: Item) -> None:
         if self._loop is not None and not self._loop.is_closed():

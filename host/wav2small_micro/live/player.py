@@ -23,9 +23,10 @@ from wav2small_micro.errors import W2sError
 from wav2small_micro.link.client import Device
 from wav2small_micro.link.errors import DeviceReset, LinkLost
 from wav2small_micro.link.messages import HelloReply, Layer
+from wav2small_micro.link.session import SEGMENT_SAMPLES
 from wav2small_micro.link.transport import SerialTransport, Transport
 from wav2small_micro.profiler import bench
-from wav2small_micro.streaming import RATE, WindowAnswer
+from wav2small_micro.streaming import RATE, Capture, WindowAnswer
 
 RETRY_S = 1.0
 """Between two tries to find a device again."""
@@ -111,9 +112,10 @@ class Player:
     listens to the device's own microphone where there is none.
 
     When the device restarts, falls silent or is unplugged, the player tells its sinks, opens it
-    again, and goes on with the audio that follows. With `log_mel` the rows of the front end come
-    too. Where `paced` is false the audio does not wait as a microphone's would. `seconds`: how long
-    to listen to a device's own microphone.
+    again, and goes on with the audio that follows. `paced` audio waits as a microphone's would,
+    and for the device; what a `capture` of it dropped is among the losses that the answers name.
+    With `log_mel` the rows of the front end come too. `seconds`: how long to listen to a device's
+    own microphone.
     """
 
     def __init__(
@@ -124,7 +126,8 @@ class Player:
         *,
         window_seconds: float = 2.0,
         log_mel: bool = True,
-        paced: bool = True,
+        paced: bool = False,
+        capture: Capture | None = None,
         seconds: float | None = None,
     ) -> None:
         self._sinks = sinks
@@ -133,8 +136,10 @@ class Player:
         self._window_seconds = window_seconds
         self._passing = (Layer.LOGMEL,) if log_mel else ()
         self._paced = paced
+        self._capture = capture
         self._seconds = seconds
         self._samples = 0  # of audio, in sessions that are over
+        self._unanswered = 0  # of those, after the last window
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -178,22 +183,34 @@ class Player:
             for sink in self._sinks:
                 sink.state("energy", text=_mean_power(facts))
             self._tell("running", f"{facts.board} runs {facts.model}.")
-            # Paced anew: what came while nobody listened to it is not made up for.
             audio = None
             if self._audio is not None:
                 audio = _Handed(streaming.paced(self._audio) if self._paced else self._audio)
-            origin = self._samples / RATE
+            windows = 0
             try:
                 with closing(self._answers(device, audio, segments)) as answers:
                     for answer in answers:
+                        windows += 1
                         self._heard = time.monotonic()
-                        delay = audio.age(answer.seconds) if audio else None
-                        for sink in self._sinks:
-                            sink.answer(replace(answer, seconds=answer.seconds + origin), delay)
+                        self._say(answer, audio)
                         if self._stop.is_set():
                             return
             finally:
-                self._samples += audio.samples if audio else 0
+                if audio is not None:
+                    self._samples += audio.samples
+                    self._unanswered += max(0, audio.samples - windows * SEGMENT_SAMPLES)
+
+    def _say(self, answer: WindowAnswer, audio: _Handed | None) -> None:
+        """Tells the sinks an answer, in the time and with the losses of all sessions."""
+        dropped = answer.lost_seconds  # by the capture: a session of its own loses nothing
+        delay = audio.age(answer.seconds - dropped) if audio else None
+        told = replace(
+            answer,
+            seconds=answer.seconds + self._samples / RATE,
+            lost_seconds=dropped + self._unanswered / RATE,
+        )
+        for sink in self._sinks:
+            sink.answer(told, delay)
 
     def _answers(
         self, device: Device, audio: _Handed | None, segments: int
@@ -201,7 +218,7 @@ class Player:
         options: dict[str, Any] = {"window_segments": segments, "passing": self._passing}
         if audio is None:
             return streaming.listen(device, seconds=self._seconds, **options)
-        return streaming.stream(device, audio, restarts=0, **options)
+        return streaming.stream(device, audio, restarts=0, capture=self._capture, **options)
 
     def _publish(self, data: bytes) -> None:
         for sink in self._sinks:

@@ -22,6 +22,7 @@ let reader = new FrameReader();
 let paused = false;
 let stale = true;
 let missed = 0;
+let lost = "";
 let board = null;
 let stopMicrophone = null;
 
@@ -81,6 +82,10 @@ const NOTES = {
   },
   energy(note) {
     element("power").textContent = note.text || "–";
+  },
+  losses(note) {
+    lost = `, ${note.seconds.toFixed(1)} s of audio, ${note.windows} answers`;
+    stale = true;
   },
   missed(note) {
     missed += note.bytes;
@@ -221,9 +226,8 @@ function draw() {
     logMel.draw(element("log-mel"));
     if (answers.length) showAnswer(answers.at(-1));
     element("frames").textContent = reader.frames.toLocaleString("en");
-    element("losses").textContent = missed
-      ? `${reader.damaged} frames, ${missed} bytes`
-      : `${reader.damaged} frames`;
+    const late = missed ? `, ${missed} bytes` : "";
+    element("losses").textContent = `${reader.damaged} frames${late}${lost}`;
   }
   requestAnimationFrame(draw);
 }
