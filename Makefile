@@ -40,9 +40,11 @@ setup: $(STAMP)/base
 demo: setup
 	$(BIN)/w2s demo
 
-# A worker a core, a file of tests at a time: they share fixtures by file.
+# A worker a core, a file of tests at a time: they share fixtures by file. One that crashes ends
+# the run, which would else wait for it.
 test: $(STAMP)/test
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile \
+	    --max-worker-restart 0 $(PYTEST_ARGS)
 
 sanitize: $(STAMP)/test
 	$(BIN)/python -m pytest tests/native $(PYTEST_ARGS)

@@ -8,11 +8,16 @@ and their tails are long: a feature is mapped through its own quantiles in the t
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import multiprocessing
 import os
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -37,17 +42,52 @@ LEVEL = 0.05
 Pcm = NDArray[np.int16]
 
 
+class _OpenSmile:
+    """openSMILE in a process of its own: beside PyTorch and onnxruntime it crashes. That process
+    ends with this one, however this one ends."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._lock = threading.Lock()
+        self._end, other = context.Pipe()
+        self._process = context.Process(target=_serve, args=(other,), daemon=True)
+        self._process.start()
+        other.close()
+
+    def functionals(self, samples: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+        """Of one clip, as openSMILE gives them. Raises W2sError when it crashes."""
+        with self._lock:
+            try:
+                self._end.send((samples, name))
+                return np.asarray(self._end.recv())
+            except (EOFError, OSError) as error:
+                raise W2sError(
+                    f"openSMILE has ended with {self._process.exitcode}",
+                    "try again: what was done is kept",
+                ) from error
+
+
+def _serve(end: Connection) -> None:
+    """Answers (samples, feature set) until the other end is closed."""
+    import opensmile
+
+    smiles: dict[str, Any] = {}
+    with contextlib.suppress(EOFError, KeyboardInterrupt):
+        while True:
+            samples, name = end.recv()
+            if name not in smiles:
+                smiles[name] = opensmile.Smile(feature_set=opensmile.FeatureSet[name])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of clips too short for some functional
+                table = smiles[name].process_signal(samples, RATE)
+            end.send(table.to_numpy(np.float32)[0])
+
+
 @cache
-def _smile(name: str) -> Any:
-    try:
-        import opensmile
-    except ImportError as error:
-        raise W2sError(
-            "this teacher needs openSMILE", "pip install 'wav2small-micro[teach]'"
-        ) from error
-    if name not in SETS:
-        raise W2sError(f"no feature set {name!r}", f"one of {', '.join(SETS)}")
-    return opensmile.Smile(feature_set=opensmile.FeatureSet[name])
+def _smile() -> _OpenSmile:
+    if importlib.util.find_spec("opensmile") is None:
+        raise W2sError("this teacher needs openSMILE", "pip install 'wav2small-micro[teach]'")
+    return _OpenSmile()
 
 
 def extract(pcm: Pcm, name: str, as_recorded: bool = False) -> NDArray[np.float32]:
@@ -55,10 +95,10 @@ def extract(pcm: Pcm, name: str, as_recorded: bool = False) -> NDArray[np.float3
 
     The clip is brought to one level first, unless ``as_recorded``.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of clips too short for some functional
-        table = _smile(name).process_signal(sound(pcm, as_recorded), RATE)
-    return np.nan_to_num(table.to_numpy(np.float32)[0], posinf=0, neginf=0)
+    if name not in SETS:
+        raise W2sError(f"no feature set {name!r}", f"one of {', '.join(SETS)}")
+    found = _smile().functionals(sound(pcm, as_recorded), name)
+    return np.nan_to_num(found, posinf=0, neginf=0)
 
 
 def sound(pcm: Pcm, as_recorded: bool = False) -> NDArray[np.float32]:
