@@ -79,7 +79,7 @@ def checkout(tmp_path: Path) -> Path:
 
 def table(folder: Path, url: str = "", digest: str = "") -> validate.Table:
     path = folder / "table.json"
-    source = {"what": "", "url": url, "sha256": digest, "folder": "pqclean"}
+    source = {"what": "", "package": url, "sha256": digest, "folder": "pqclean"}
     path.write_text(json.dumps({"publication": "a test", "source": source, "rows": ROWS}))
     return validate.published(path)
 
@@ -112,6 +112,8 @@ def test_what_is_not_there_is_told(checkout: Path, tmp_path: Path) -> None:
     with pytest.raises(W2sError, match="cannot fetch") as error:
         validate.run(table(tmp_path, (tmp_path / "gone.tgz").as_uri(), "0" * 64))
     assert "--source" in error.value.hint
+    with pytest.raises(W2sError, match="cannot fetch"):
+        validate.run(table(tmp_path, "no package of this name@1", "0" * 64))
     with pytest.raises(W2sError, match="neither crypto_kem"):
         validate.run(table(tmp_path), tmp_path)
     with pytest.raises(W2sError, match="nothing is published of pot"):
@@ -144,7 +146,7 @@ def test_the_command(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_the_committed_table_is_whole() -> None:
     counts = validate.published()
-    assert counts.url.startswith("https://")
+    assert counts.package == "pqclean@0.8.1"
     assert len(counts.sha256) == 64
     assert len(counts.rows) >= 16
     assert all(row.cycles > 0 and 0 <= (row.hashing or 0) < 1 for row in counts.rows)

@@ -17,7 +17,6 @@ import subprocess
 import tarfile
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -91,7 +90,8 @@ class Table:
     """The published counts, and where the programs are."""
 
     publication: str
-    url: str
+    package: str
+    """Of npm, as name@version; or the URL of its archive."""
     sha256: str
     folder: str
     rows: tuple[Published, ...]
@@ -107,7 +107,7 @@ def published(path: Path | None = None) -> Table:
     source = found["source"]
     return Table(
         found["publication"],
-        source["url"],
+        source["package"],
         source["sha256"],
         source["folder"],
         tuple(
@@ -181,22 +181,34 @@ def _checkout(source: Path) -> Path:
 
 def _fetch(table: Table, folder: Path, progress: Callable[[str], None]) -> Path:
     """Downloads and unpacks, once it is what the table names."""
-    progress(f"fetching {table.url}")
+    progress(f"fetching {table.package}")
     try:
-        with urllib.request.urlopen(table.url, timeout=60) as answer:
+        with urllib.request.urlopen(_archive_url(table.package), timeout=60) as answer:
             data = answer.read()
-    except (OSError, urllib.error.URLError) as error:
+    except (OSError, subprocess.SubprocessError) as error:
         raise W2sError(
-            f"cannot fetch {table.url}: {error}",
-            "name a checkout of PQClean or pqm4: w2s bench --validate --source FOLDER",
+            f"cannot fetch {table.package}: {error}",
+            "npm finds it, where that is installed; or name a checkout of PQClean or pqm4: "
+            "w2s bench --validate --source FOLDER",
         ) from None
     if hashlib.sha256(data).hexdigest() != table.sha256:
-        raise W2sError(f"{table.url} is not the file that the table is about", "try again later")
+        raise W2sError(
+            f"{table.package} is not the file that the table is about", "try again later"
+        )
     archive = folder / "source.tgz"
     archive.write_bytes(data)
     with tarfile.open(archive) as tar:
         tar.extractall(folder / "source", filter="data")
     return folder / "source" / table.folder
+
+
+def _archive_url(package: str) -> str:
+    """Where the registry that npm is set up with has the package."""
+    if "://" in package:
+        return package
+    command = ["npm", "view", package, "dist.tarball"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    return found.stdout.strip()
 
 
 _HARNESS = """\
