@@ -39,13 +39,21 @@ def test_what_a_bad_line_spoils_is_made_good(w2s: W2s, tmp_path: Path) -> None:
 def test_ctrl_c_reports_and_resume_goes_on(w2s: W2s, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "wav2small_micro", "soak", "--hours", "1", "--json"]
     running = subprocess.Popen(
-        [*command, "--folder", str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*command, "--folder", str(tmp_path)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Programs in the background, and what they start, may have been told to ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("*.json")) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    os.kill(running.pid, signal.SIGINT)
-    output, said = running.communicate(timeout=60)
+    try:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("*.json")) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        os.kill(running.pid, signal.SIGINT)
+        output, said = running.communicate(timeout=60)
+    finally:
+        running.kill()
     assert running.returncode == 130, said
     assert b"--resume" in said
     before = next(tmp_path.glob("*.json")).read_text()

@@ -9,7 +9,7 @@ and to what :func:`disturb` makes of it has learnt what not to listen to.
 >>> rng = np.random.default_rng(0)
 >>> tone = np.sin(np.arange(16000) / 5).astype(np.float32)
 >>> noisy = add_noise(tone, coloured_noise(16000, "pink", rng), snr_db=20)
->>> round(10 * np.log10(tone.var() / (noisy - tone).var()), 1)
+>>> round(float(10 * np.log10(tone.var() / (noisy - tone).var())), 1)
 20.0
 """
 
