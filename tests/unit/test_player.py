@@ -99,7 +99,8 @@ def test_a_reset_is_told_and_the_audio_goes_on(peer: Peer) -> None:
     assert 0.4 <= seconds[again] - 0.5 < 1.0
     assert len(seconds) > 6
     assert notes.answers[0].lost_seconds == 0
-    assert notes.answers[-1].lost_seconds >= 0
+    # This peer says more windows than there is audio: none of it is without an answer.
+    assert notes.answers[-1].lost_seconds == 0
 
 
 def test_what_a_busy_device_misses_is_dropped_and_told(peer: Peer) -> None:

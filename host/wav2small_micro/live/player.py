@@ -140,6 +140,7 @@ class Player:
         self._seconds = seconds
         self._samples = 0  # of audio, in sessions that are over
         self._unanswered = 0  # of those, after the last window
+        self._heard = 0.0  # when the device last answered
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -172,8 +173,6 @@ class Player:
             except W2sError as error:
                 self._tell("refused", error.message, error.hint)
                 raise
-
-    _heard = 0.0  # when the device last answered
 
     def _play(self) -> None:
         with self._connect(self._publish) as device:
