@@ -44,6 +44,7 @@ def run(
     ``progress`` hears what is being done. Raises W2sError when a tool is missing or an engine
     fails.
     """
+    pio.emulated_board(env)
     progress(f"building the firmware of {env}")
     pio.build(env, model.folder, progress=lambda line: progress(f"building: {line[:70]}"))
     progress(f"running {path.name} on {', '.join(ENGINES)}")

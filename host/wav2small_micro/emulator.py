@@ -64,6 +64,7 @@ class Emulator:
         icount: bool = False,
         options: Sequence[str] = (),
     ) -> None:
+        machine = board.machine
         qemu = shutil.which(QEMU)
         if qemu is None:
             raise W2sError(f"{QEMU} is not installed", "sudo apt-get install qemu-system-arm")
@@ -72,7 +73,7 @@ class Emulator:
         self.link = link
         self.icount = icount
         self.url = ""  # of the pty, when the link is one
-        command = [*_with_parent(), qemu, "-M", board.machine, "-kernel", str(elf)]
+        command = [*_with_parent(), qemu, "-M", machine.name, "-kernel", str(elf)]
         command += ["-display", "none", "-monitor", "none"]
         command += ["-icount", "shift=0"] if icount else []
         command += options
@@ -82,7 +83,7 @@ class Emulator:
                 LinkKind.SEMIHOSTING: self._start_semihosting,
                 LinkKind.UART: self._start_uart,
                 LinkKind.PTY: self._start_pty,
-            }[link](command, board.serial_index)
+            }[link](command, machine.serial_index)
         except BaseException:
             self._output.close()
             raise

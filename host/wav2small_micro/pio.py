@@ -66,13 +66,22 @@ class FlashFetch:
 
 
 @dataclass(frozen=True)
+class Machine:
+    """A board in QEMU: which ``-M``, which ``-serial`` is the link, and the TCP port that
+    ``pio run -e BOARD -t emulate`` gives it."""
+
+    name: str
+    serial_index: int
+    port: int
+
+
+@dataclass(frozen=True)
 class Board:
     """A board, as its JSON file tells it.
 
-    ``cpu`` is the compiler's name of the core. ``machine`` and ``serial_index`` are QEMU's: which
-    ``-M``, and which ``-serial`` is the link. ``emulator_port`` is the TCP port of
-    ``pio run -t emulate``. ``kernels`` is the kernel set that the board gets unless another is
-    asked for. ``flash_fetch`` is None where code memory never waits. Sizes are in bytes.
+    ``cpu`` is the compiler's name of the core. ``emulator`` is None where QEMU has no such machine.
+    ``kernels`` is the kernel set that the board gets unless another is asked for. ``flash_fetch``
+    is None where code memory never waits. Sizes are in bytes.
     """
 
     env: str
@@ -82,17 +91,31 @@ class Board:
     clock_hz: int
     flash_size: int
     ram_size: int
-    machine: str
-    serial_index: int
-    emulator_port: int
+    emulator: Machine | None
     kernels: str
     flash_fetch: FlashFetch | None
     protocols: tuple[str, ...]
+
+    @property
+    def machine(self) -> Machine:
+        """The board in QEMU. Raises W2sError, naming the boards, where it has no such machine."""
+        if self.emulator is None:
+            raise W2sError(
+                f"QEMU has no machine like {self.env}",
+                f"in QEMU run {', '.join(emulated())}; the firmware of {self.env} needs the board "
+                "and its --port",
+            )
+        return self.emulator
 
 
 def envs() -> list[str]:
     """Names of the boards, the default one first."""
     return [s.removeprefix("env:") for s in _project().sections() if s.startswith("env:")]
+
+
+def emulated() -> list[str]:
+    """Names of the boards that QEMU can run, the default one first."""
+    return [env for env in envs() if board(env).emulator is not None]
 
 
 def board(env: str = DEFAULT_ENV) -> Board:
@@ -111,13 +134,25 @@ def board(env: str = DEFAULT_ENV) -> Board:
         clock_hz=int(facts["build"]["f_cpu"].rstrip("L")),
         flash_size=facts["upload"]["maximum_size"],
         ram_size=facts["upload"]["maximum_ram_size"],
-        machine=facts["emulator"]["machine"],
-        serial_index=facts["emulator"]["serial_index"],
-        emulator_port=int(project[section]["custom_emulator_port"]),
+        emulator=_machine(facts.get("emulator"), project[section]),
         kernels=facts["build"].get("kernels", "portable"),
         flash_fetch=FlashFetch(**fetch) if (fetch := facts.get("flash_fetch")) else None,
         protocols=tuple(facts["upload"]["protocols"]),
     )
+
+
+def emulated_board(env: str = DEFAULT_ENV) -> Board:
+    """`board`, for those who build for QEMU: raises W2sError where it has no such machine."""
+    found = board(env)
+    _ = found.machine
+    return found
+
+
+def _machine(facts: dict[str, Any] | None, section: configparser.SectionProxy) -> Machine | None:
+    if facts is None:
+        return None
+    port = int(section["custom_emulator_port"])
+    return Machine(facts["machine"], facts["serial_index"], port)
 
 
 def _cpu(machine_flags: str) -> str:

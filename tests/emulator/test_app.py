@@ -20,7 +20,7 @@ RATE = 16000
 LAYER_TICKS = ("front_end", "attention", *(f"l{i}" for i in range(1, 8)), "pool", "lin", "sof")
 
 
-@pytest.fixture(scope="module", params=pio.envs())
+@pytest.fixture(scope="module", params=pio.emulated())
 def board(request: pytest.FixtureRequest) -> tuple[pio.Board, Path]:
     """A board and its firmware."""
     return pio.board(request.param), pio.build(request.param)

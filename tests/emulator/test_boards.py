@@ -24,7 +24,7 @@ from wav2small_micro.paths import model_names, repo_root
 
 pytestmark = pytest.mark.emulator
 
-ENVS = pio.envs()
+ENVS = pio.emulated()
 CHECK = Path(__file__).with_name("board_check")
 
 EMULATED, WATCHDOG, SEMIHOSTING = 1, 8, 16

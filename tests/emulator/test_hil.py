@@ -83,7 +83,7 @@ def failures(suite: Suite) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("name", paths.model_names())
-@pytest.mark.parametrize("env", pio.envs())
+@pytest.mark.parametrize("env", pio.emulated())
 def test_every_board_passes(env: str, name: str) -> None:
     model = Model.load(name)
     target = emulator_target(env, model.folder)

@@ -103,7 +103,7 @@ def assert_same(answer: Answer, expected: Answer) -> None:
 # --- Engines -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("env", pio.envs())
+@pytest.mark.parametrize("env", pio.emulated())
 @pytest.mark.parametrize("norm", ["utterance", "live"])
 def test_every_board_answers_as_the_library(
     model: Model, pcm: np.ndarray, env: str, norm: str

@@ -58,7 +58,7 @@ def expected(model: str, pcm: np.ndarray) -> list[int]:
 
 
 @pytest.mark.parametrize("model", model_names())
-@pytest.mark.parametrize("env", pio.envs())
+@pytest.mark.parametrize("env", pio.emulated())
 def test_runner_gets_what_the_library_answers(env: str, model: str, clips: list[Clip]) -> None:
     parts = [clip.pcm[4000:4900] for clip in clips[:2]]
     with runner(env, model) as run:
@@ -96,7 +96,7 @@ def test_energy_mode_behind_an_interface_board(clips: list[Clip]) -> None:
     assert integers(loop.results) == expected("wav2small-72k", part)
 
 
-@pytest.mark.parametrize("env", pio.envs())
+@pytest.mark.parametrize("env", pio.emulated())
 def test_the_buffer_is_what_ram_is_left(env: str) -> None:
     """All of it can be used, and none of it is the firmware's or its stack's."""
     elf = pio.build(env)

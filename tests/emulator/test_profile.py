@@ -38,7 +38,7 @@ def profile(*arguments: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("model", model_names())
-@pytest.mark.parametrize("env", pio.envs())
+@pytest.mark.parametrize("env", pio.emulated())
 def test_every_board_and_model(env: str, model: str) -> None:
     found = profile("--env", env, "--model", model, "--seconds", "0.6")
     *stages, total = found["stages"]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The boards' facts, PlatformIO's build tool without a registry, and what a failure says."""
 
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -30,12 +31,12 @@ def test_switches_of_the_build_have_folders_of_their_own(monkeypatch: pytest.Mon
 
 def test_the_default_board_is_the_first():
     assert pio.envs() == ENVS
-    assert pio.envs()[0] == pio.DEFAULT_ENV
+    assert pio.envs()[0] == pio.emulated()[0] == pio.DEFAULT_ENV
 
 
 def test_facts_of_the_first_board():
     board = pio.board()
-    assert (board.machine, board.serial_index) == ("netduinoplus2", 1)
+    assert (board.machine.name, board.machine.serial_index) == ("netduinoplus2", 1)
     assert (board.flash_size, board.ram_size) == (1 << 20, 128 << 10)
     assert board.clock_hz == 168_000_000
     assert board.protocols[0] == "openocd"
@@ -48,16 +49,24 @@ def test_facts_of_the_first_board():
 
 
 @pytest.mark.parametrize("env", ENVS)
-def test_every_board_has_its_folder_and_runs_in_the_emulator(env):
+def test_every_board_has_its_folder_and_says_whether_qemu_runs_it(env):
     boards = repo_root() / "firmware" / "boards"
     facts = json.loads((boards / f"{env}.json").read_text())
     assert env in facts["build"]["sources"]
     assert all((boards / folder).is_dir() for folder in facts["build"]["sources"])
-    assert "qemu" in pio.board(env).protocols
+    assert ("qemu" in pio.board(env).protocols) == (env in pio.emulated())
 
 
 def test_every_emulator_has_a_port_of_its_own():
-    assert len({pio.board(env).emulator_port for env in ENVS}) == len(ENVS)
+    ports = {pio.emulated_board(env).machine.port for env in pio.emulated()}
+    assert len(ports) == len(pio.emulated())
+
+
+def test_a_board_without_an_emulator_names_those_that_have_one():
+    alone = dataclasses.replace(pio.board(), env="alone", emulator=None)
+    with pytest.raises(W2sError, match="no machine like alone") as error:
+        _ = alone.machine
+    assert "mps2_an386" in error.value.hint
 
 
 def test_an_unknown_board_names_the_known():

@@ -72,37 +72,45 @@ def fail(message: str) -> int:
     return 1
 
 
-def check_tool(programmer: Programmer) -> int:
+def check_tool(programmer: Programmer, is_emulated: bool) -> int:
     if shutil.which(programmer.tool) is not None:
         return 0
+    without = " Without a board: `pio run -e BOARD -t emulate` starts the same firmware in QEMU."
     return fail(
-        f"{programmer.tool} is not on the PATH ({programmer.package}). Without a board: "
-        "`pio run -t emulate` starts the same firmware in QEMU."
+        f"{programmer.tool} is not on the PATH ({programmer.package})." + without * is_emulated
     )
 
 
-def start_command(env, board) -> str:
-    emulator = board.get("emulator")
+def emulator_action(env, board):
+    """Starts the ELF in QEMU, where it has such a machine."""
+    emulator = board.get("emulator", {})
+    if not emulator:
+        message = f"QEMU has no machine like {board.id}."
+        return env.VerboseAction(lambda *_, **__: fail(message), "Looking for the board in QEMU")
     port = env.subst("$UPLOAD_PORT") or env.GetProjectOption("custom_emulator_port", "5555")
-    return (
+    command = (
         f'"$PYTHONEXE" "{EMULATOR}" start --machine {emulator["machine"]} '
         f"--serial-index {emulator['serial_index']} --port {port} "
         f'--folder "{EMULATOR_FOLDER}" --elf "$SOURCE"'
     )
+    return env.VerboseAction(command, "Starting $SOURCE in QEMU")
 
 
 def upload_actions(env, board, protocol: str) -> tuple:
     """(image, actions) of the target `upload`."""
     if protocol == "qemu":
-        return "elf", [env.VerboseAction(start_command(env, board), "Starting $SOURCE in QEMU")]
+        return "elf", [emulator_action(env, board)]
     known = board.get("upload.protocols")
     if protocol not in known:
         message = f"this board has no upload protocol {protocol!r}; it has {', '.join(known)}."
         return "elf", [env.VerboseAction(lambda *_, **__: fail(message), "Choosing a programmer")]
     choice = programmers(board)[protocol]
+    is_emulated = "emulator" in board
     env.Replace(UPLOAD_SELECT=choice.select if env.subst("$UPLOAD_PORT") else "")
     return choice.image, [
-        env.VerboseAction(lambda *_, **__: check_tool(choice), f"Looking for {choice.tool}"),
+        env.VerboseAction(
+            lambda *_, **__: check_tool(choice, is_emulated), f"Looking for {choice.tool}"
+        ),
         env.VerboseAction(choice.command, "Uploading $SOURCE"),
     ]
 
@@ -120,7 +128,7 @@ def add_upload_targets(env, board, elf, binary) -> None:
     env.AddCustomTarget(
         "emulate",
         elf,
-        [env.VerboseAction(start_command(env, board), "Starting $SOURCE in QEMU")],
+        [emulator_action(env, board)],
         title="Emulate",
         description="Start the firmware in QEMU, its UART on TCP",
     )

@@ -78,7 +78,7 @@ def bench(
     results = benches.merge(
         [
             _measure(benches.Case(board, name, kernel_set, where), pcm, link)
-            for board, name in product(env or pio.envs(), model or paths.model_names())
+            for board, name in product(env or pio.emulated(), model or paths.model_names())
             for kernel_set in kernels or benches.kernels_of(pio.board(board))
             for where in placement or ["flash"]
         ]

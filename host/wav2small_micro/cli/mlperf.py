@@ -127,9 +127,10 @@ def _device(
         with closing(SerialTransport(port, baud)) as transport:
             yield DeviceUnderTest(transport)
         return
+    board = pio.emulated_board(env)
     with err.status(f"building {env}"):
         elf = pio.build(env, model)
-    with Emulator(elf, pio.board(env), link=link, icount=True) as running:
+    with Emulator(elf, board, link=link, icount=True) as running:
         yield DeviceUnderTest(running.transport(), patience=_EMULATOR_PATIENCE_S)
 
 

@@ -127,9 +127,10 @@ def _transport(
     if port is not None:
         yield SerialTransport(port, baud)
         return
+    board = pio.emulated_board(env)
     with err.status(f"building for {env}"):
         elf = pio.build(env, model)
-    with Emulator(elf, pio.board(env), link=kind) as emulator:
+    with Emulator(elf, board, link=kind) as emulator:
         yield emulator.transport()
 
 

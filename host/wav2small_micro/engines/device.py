@@ -91,7 +91,7 @@ class EmulatorEngine(_DeviceEngine):
         kinds = [kind.value for kind in LinkKind]
         if transport not in kinds:
             raise W2sError(f"there is no transport {transport!r}", f"use one of {', '.join(kinds)}")
-        board = pio.board(env)
+        board = pio.emulated_board(env)
         self.emulator = Emulator(
             elf or pio.build(env, model.folder), board, link=LinkKind(transport), icount=icount
         )

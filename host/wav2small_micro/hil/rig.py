@@ -72,7 +72,7 @@ def emulator_target(
 
     Raises W2sError when there is no such board, or the firmware cannot be built.
     """
-    board = pio.board(env)
+    board = pio.emulated_board(env)
     firmware = elf or pio.build(env, model, progress=progress)
 
     @contextmanager

@@ -77,7 +77,8 @@ def on_board(model: Model, port: str) -> Connect:
 
 def on_emulator(model: Model, env: str) -> Connect:
     """A board in QEMU, its firmware built where it is out of date; a new one each time."""
-    elf, board = pio.build(env, model.folder), pio.board(env)
+    board = pio.emulated_board(env)
+    elf = pio.build(env, model.folder)
 
     @contextmanager
     def connect(on_bytes: OnBytes) -> Iterator[Device]:

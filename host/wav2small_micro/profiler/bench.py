@@ -101,7 +101,7 @@ def run(
     than the branches of rounding and clamping do. Over the emulator's console every run gives the
     same figures; over the UART they have its interrupts too, and vary with the host.
     """
-    board = pio.board(case.board)
+    board = pio.emulated_board(case.board)
     timed = board.cpu in counts.TIMED_CPUS
     model = Model.load(case.model)
     with tempfile.TemporaryDirectory() as folder:

@@ -271,7 +271,7 @@ def of_emulator(
 
     ``clock_hz``: instead of the board's. ``chip``, ``voltage``: of the energy model.
     """
-    board = pio.board(case.board)
+    board = pio.emulated_board(case.board)
     timed = board.cpu in counts.TIMED_CPUS
     with tempfile.TemporaryDirectory() as folder:
         elf = Path(shutil.copy(bench.build(case, progress), folder))
