@@ -74,6 +74,28 @@ uint32_t board_rx_overruns(void);
 /** Receive errors of the UART since the start: overrun, framing, noise. */
 uint32_t board_uart_errors(void);
 
+/// Microphone ///
+
+/** 20 ms at 16 kHz: board_read() waits no longer once so many samples are there. */
+enum { BOARD_MICROPHONE_BLOCK = 320 };
+
+/** Begins to listen, anew if it does already. False where the board has no microphone
+ *  (BOARD_FLAG_MICROPHONE) or it does not start. While it listens, board_read() has half the
+ *  memory for what comes: enough for requests, and not for audio. */
+bool board_microphone_start(void);
+
+/** Ends it; what nobody took is gone. */
+void board_microphone_stop(void);
+
+/** Samples that wait. */
+size_t board_microphone_waiting(void);
+
+/** Takes up to `size` of the samples that wait, 16 kHz mono, oldest first, and says how many. */
+size_t board_microphone_read(int16_t *pcm, size_t size);
+
+/** Samples lost since the start of the board: nobody took them in time, or the hardware erred. */
+uint32_t board_microphone_overruns(void);
+
 /// Time ///
 
 /** Ticks since board_init(), at board_facts()->tick_hz: core cycles on hardware,

@@ -108,6 +108,20 @@ uint32_t board_rx_overruns(void) { return 0; }
 
 uint32_t board_uart_errors(void) { return 0; }
 
+bool board_microphone_start(void) { return false; }
+
+void board_microphone_stop(void) {}
+
+size_t board_microphone_waiting(void) { return 0; }
+
+size_t board_microphone_read(int16_t *pcm, size_t size) {
+    (void)pcm;
+    (void)size;
+    return 0;
+}
+
+uint32_t board_microphone_overruns(void) { return 0; }
+
 uint64_t board_ticks(void) {
     struct timespec now;
     if (clock_gettime(CLOCK_MONOTONIC, &now) != 0) {

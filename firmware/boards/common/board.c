@@ -3,6 +3,7 @@
 
 #include "clock.h"
 #include "cortexm.h"
+#include "microphone.h"
 #include "port.h"
 #include "reset.h"
 #include "semihosting.h"
@@ -50,6 +51,9 @@ void board_init(void) {
     facts.tick_hz = facts.clock_hz;
     clock_start(facts.clock_hz, emulated);
     port_marker_init();
+    if (microphone_is_there(emulated)) {
+        facts.flags |= BOARD_FLAG_MICROPHONE;
+    }
     start_transport(emulated);
     facts.boot_id = reset_boot_id((uint32_t)board_ticks());
 }

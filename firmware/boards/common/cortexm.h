@@ -25,6 +25,9 @@
 /// Interrupts ///
 
 #define NVIC_ISER(n) REG32(0xE000E100u + 4u * (n))
+#define NVIC_ICER(n) REG32(0xE000E180u + 4u * (n))
+#define NVIC_ICPR(n) REG32(0xE000E280u + 4u * (n))
+#define NVIC_IPR(number) (*(volatile uint8_t *)(uintptr_t)(0xE000E400u + (number)))
 
 /// System control ///
 
@@ -95,5 +98,16 @@ static inline void cortexm_unmask(uint32_t primask) {
 static inline void cortexm_enable_irq(uint32_t number) {
     NVIC_ISER(number / 32u) = 1u << (number % 32u);
 }
+
+/** Disables an interrupt, and forgets it where it is pending. */
+static inline void cortexm_disable_irq(uint32_t number) {
+    NVIC_ICER(number / 32u) = 1u << (number % 32u);
+    cortexm_barrier();
+    NVIC_ICPR(number / 32u) = 1u << (number % 32u);
+}
+
+/** Lets every interrupt that has the priority of reset, 0, interrupt this one. Bit 7 of a priority
+ *  is there on every core (DDI 0403, B1.5.4). */
+static inline void cortexm_lower_priority(uint32_t number) { NVIC_IPR(number) = 0x80u; }
 
 #endif

@@ -2,7 +2,8 @@
  * What one board adds to the common code: clock, UART, marker, watchdog, reset cause.
  *
  * A board's folder holds port.c with these functions, or shares a driver, and port_config.h with
- * its numbers: PORT_IRQ_COUNT, PORT_UART_IRQ and what its driver needs.
+ * its numbers: PORT_IRQ_COUNT, PORT_UART_IRQ and what its driver needs. One with a microphone
+ * defines PORT_MICROPHONE_IRQ too, and then has the functions of a microphone.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -35,6 +36,16 @@ void port_uart_put(uint8_t byte);
 
 /** The receive interrupt: gives each byte to uart_received(), each error to uart_error(). */
 void port_uart_irq(void);
+
+/** Starts the microphone, whose interrupt the caller has enabled; false if it does not start. */
+bool port_microphone_start(void);
+
+/** Stops it: its interrupt comes no more. */
+void port_microphone_stop(void);
+
+/** The microphone's interrupt: gives samples to microphone_received(), and what the hardware lost
+ *  to microphone_lost(). The UART's may interrupt it. */
+void port_microphone_irq(void);
 
 /** Makes the pin of port_marker() an output, low. */
 void port_marker_init(void);

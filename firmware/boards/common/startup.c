@@ -22,7 +22,7 @@ void Reset_Handler(void);
 void startup(void) __attribute__((noreturn));
 
 /* Entry 0 is the first stack pointer, 1 .. 15 are the core's exceptions (DDI 0403, B1.5.2). The
- * UART's entry replaces the one that the range gave it. */
+ * last ones replace those that the range gave them. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Woverride-init"
 __attribute__((section(".vectors"), used)) const vector_t vectors[16 + PORT_IRQ_COUNT] = {
@@ -34,6 +34,9 @@ __attribute__((section(".vectors"), used)) const vector_t vectors[16 + PORT_IRQ_
     [15] = SysTick_Handler,
     [16 ... 16 + PORT_IRQ_COUNT - 1] = fault_entry,
     [16 + PORT_UART_IRQ] = UART_Handler,
+#ifdef PORT_MICROPHONE_IRQ
+    [16 + PORT_MICROPHONE_IRQ] = Microphone_Handler,
+#endif
 };
 #pragma GCC diagnostic pop
 

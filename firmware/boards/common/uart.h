@@ -20,6 +20,13 @@ void uart_error(void);
  *  to 1 ms more for the others. */
 size_t uart_read(uint8_t *bytes, size_t size, bool wait);
 
+/** Gives away half of the ring, `size` bytes at a multiple of 4, until uart_take_back(). What waits
+ *  stays; what does not fit any more is counted as lost. */
+void *uart_lend(size_t *size);
+
+/** The whole ring again. */
+void uart_take_back(void);
+
 /** Sends; drops the rest after 250 ms without progress. */
 void uart_write(const uint8_t *bytes, size_t size);
 
