@@ -9,9 +9,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
 # The extension wav2small_micro._native is compiled from these.
-NATIVE := setup.py host/wav2small_micro/native_build.py \
+NATIVE := setup.py host/wav2small_micro/native_build.py host/wav2small_micro/pdm/modulator.c \
           $(shell find firmware/lib -name '*.[ch]' 2>/dev/null)
-C_FILES := $(shell find firmware tests host/wav2small_micro/profiler -name '*.[ch]' 2>/dev/null)
+C_FILES := $(shell find firmware tests host -name '*.[ch]' 2>/dev/null)
 PY_FILES := host tests firmware setup.py
 
 

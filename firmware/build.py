@@ -104,7 +104,9 @@ if os.environ.get("W2S_MLPERF"):
 if os.environ.get("W2S_BAUD"):
     env.Append(CPPDEFINES=baud_macros(os.environ["W2S_BAUD"]))  # noqa: F821
 env.AddBuildMiddleware(optimise_library, "*/wav2small/*.c")  # noqa: F821
+env.AddBuildMiddleware(optimise_library, "*/pdm/*.c")  # noqa: F821
 add(env, "link", ROOT / "firmware" / "lib" / "link")  # noqa: F821
+add(env, "pdm", ROOT / "firmware" / "lib" / "pdm")  # noqa: F821
 add(
     env,  # noqa: F821
     "wav2small",

@@ -20,10 +20,10 @@ from wav2small_micro.plan import Layer, Plan
 MEL_WEIGHT_BITS = 22
 """The largest mel weight, 0.009, then takes 16 bits."""
 
-_LICENCE = "// SPDX-License-Identifier: Apache-2.0\n//\n"
+LICENCE = "// SPDX-License-Identifier: Apache-2.0\n//\n"
 
 
-def _array(declaration: str, values: Iterable[int]) -> str:
+def array(declaration: str, values: Iterable[int]) -> str:
     body = textwrap.fill(
         ", ".join(str(int(v)) for v in values), 98, initial_indent="    ", subsequent_indent="    "
     )
@@ -48,40 +48,50 @@ def frontend_tables() -> str:
     single_log2 = [np.round(np.log2(mel[u, i + 1]) * 65536) for i, u in enumerate(single)]
     log2 = np.round(np.log2(1 + np.arange(65) / 64) * 65536)
     return (
-        _LICENCE
+        LICENCE
         + "// logmel_tables.h: constants of the front end. Generated: `w2s generate --tables`.\n"
         "#ifndef W2S_LOGMEL_TABLES_H\n#define W2S_LOGMEL_TABLES_H\n\n#include <stdint.h>\n\n"
         "// clang-format off\n\n"
         "// Periodic Hann window, Q29: a quarter of it in Q31.\n"
-        + _array("static const int32_t w2s_hann[64]", hann)
+        + array("static const int32_t w2s_hann[64]", hann)
         + "\n// cos(2 pi k / 64), Q31.\n"
-        + _array("static const int32_t w2s_cos64[17]", cosine)
+        + array("static const int32_t w2s_cos64[17]", cosine)
         + "\n// cos and sin of 2 pi n m / 32, Q31: n of 0 .. 7, m of 1 .. 3.\n"
-        + _array("static const int32_t w2s_twiddles[48]", twiddles.ravel())
+        + array("static const int32_t w2s_twiddles[48]", twiddles.ravel())
         + "\n// Mel bands of one bin: band 1 and on. The bin, and log2 of its Slaney weight, Q16.\n"
         f"#define W2S_MEL_SINGLE {len(single)}\n"
-        + _array(f"static const uint8_t w2s_single_bin[{len(single)}]", single)
-        + _array(f"static const int32_t w2s_single_log2[{len(single)}]", single_log2)
+        + array(f"static const uint8_t w2s_single_bin[{len(single)}]", single)
+        + array(f"static const int32_t w2s_single_log2[{len(single)}]", single_log2)
         + f"\n// The bands behind them: first bin, number of bins, weights in Q{MEL_WEIGHT_BITS}.\n"
         f"#define W2S_MEL_WEIGHT_BITS {MEL_WEIGHT_BITS}\n"
-        + _array(f"static const uint8_t w2s_mel_first[{len(several)}]", [u[0] for _, u in several])
-        + _array(f"static const uint8_t w2s_mel_bins[{len(several)}]", [u.size for _, u in several])
-        + _array(f"static const uint16_t w2s_mel_weights[{len(weights)}]", weights)
+        + array(f"static const uint8_t w2s_mel_first[{len(several)}]", [u[0] for _, u in several])
+        + array(f"static const uint8_t w2s_mel_bins[{len(several)}]", [u.size for _, u in several])
+        + array(f"static const uint16_t w2s_mel_weights[{len(weights)}]", weights)
         + "\n// log2(1 + i / 64), Q16.\n"
-        + _array("static const uint32_t w2s_log2_table[65]", log2)
+        + array("static const uint32_t w2s_log2_table[65]", log2)
         + "\n// clang-format on\n\n#endif\n"
     )
+
+
+def tables() -> dict[str, str]:
+    """Every generated file that no model changes: text by path in the repository."""
+    from wav2small_micro.pdm import design
+
+    return {
+        "firmware/lib/wav2small/logmel_tables.h": frontend_tables(),
+        "firmware/lib/pdm/pdm_tables.h": design.tables(),
+    }
 
 
 def _layer_arrays(name: str, layer: Layer) -> str:
     return "".join(
         (
-            _array(f"static const int8_t {name}_weight[{layer.weight.size}]", layer.weight.ravel()),
-            _array(f"static const int32_t {name}_bias[{layer.bias.size}]", layer.bias),
-            _array(
+            array(f"static const int8_t {name}_weight[{layer.weight.size}]", layer.weight.ravel()),
+            array(f"static const int32_t {name}_bias[{layer.bias.size}]", layer.bias),
+            array(
                 f"static const int32_t {name}_multiplier[{layer.multiplier.size}]", layer.multiplier
             ),
-            _array(f"static const int8_t {name}_shift[{layer.shift.size}]", layer.shift),
+            array(f"static const int8_t {name}_shift[{layer.shift.size}]", layer.shift),
             "\n",
         )
     )
@@ -98,7 +108,7 @@ def _layer_struct(name: str, layer: Layer) -> str:
 def weights_header(plan: Plan) -> str:
     """``weights.h``: the model's one name, and what it is."""
     return (
-        _LICENCE + f"// weights.h: {plan.name}, generated from the int8 .tflite with SHA-256\n"
+        LICENCE + f"// weights.h: {plan.name}, generated from the int8 .tflite with SHA-256\n"
         f"// {plan.sha256}\n"
         "#ifndef W2S_WEIGHTS_H\n#define W2S_WEIGHTS_H\n\n"
         '#include "wav2small.h"\n\n'
@@ -112,7 +122,7 @@ def weights_source(plan: Plan) -> str:
     """``weights.c``: weights and plan of a model, as constants."""
     gram = plan.gram_weight is not None
     parts = [
-        _LICENCE + f"// weights.c: {plan.name}, generated from the int8 .tflite with SHA-256\n"
+        LICENCE + f"// weights.c: {plan.name}, generated from the int8 .tflite with SHA-256\n"
         f"// {plan.sha256}\n"
         '#include "weights.h"\n\n// clang-format off\n\n'
         "// Kernel sets with packed weights of their own, in weights_<set>.c, leave these out.\n"
@@ -126,15 +136,15 @@ def weights_source(plan: Plan) -> str:
         "extern const w2s_packed_weights w2s_packed_weights_data;\n"
         "#define PACKED &w2s_packed_weights_data\n#endif\n\n"
     )
-    parts.append(_array("static const uint32_t exp_table[256]", plan.exp_table))
+    parts.append(array("static const uint32_t exp_table[256]", plan.exp_table))
     parts.append(
-        _array(
+        array(
             f"static const int32_t head_weight[{plan.head_weight.size}]", plan.head_weight.ravel()
         )
     )
     if plan.gram_weight is not None:
         parts.append(
-            _array(
+            array(
                 f"static const int32_t gram_weight[{plan.gram_weight.size}]",
                 plan.gram_weight.ravel(),
             )
@@ -186,7 +196,7 @@ def _packed_source(plan: Plan, kernels: str, pack: Callable[[Plan], dsp.Packed])
     A model that the set cannot run gives a file that says so to whoever builds with it.
     """
     head = (
-        _LICENCE + f"// weights_{kernels}.c: {plan.name}, packed for kernels/{kernels}, from the "
+        LICENCE + f"// weights_{kernels}.c: {plan.name}, packed for kernels/{kernels}, from the "
         f".tflite\n// {plan.sha256}\n"
         f'#include "weights.h"\n\n// clang-format off\n\n#ifdef W2S_KERNELS_{kernels.upper()}\n\n'
     )
@@ -199,7 +209,7 @@ def _packed_source(plan: Plan, kernels: str, pack: Callable[[Plan], dsp.Packed])
 
     def words(name: str, values: Iterable[int]) -> None:
         values = list(values)
-        parts.append(_array(f"static const uint32_t {name}[{len(values)}]", values))
+        parts.append(array(f"static const uint32_t {name}[{len(values)}]", values))
 
     words("first", packed.first)
     convs = []
@@ -210,10 +220,10 @@ def _packed_source(plan: Plan, kernels: str, pack: Callable[[Plan], dsp.Packed])
             convs.append(f"{{.winograd = {name}_winograd}}")
             continue
         assert direct is not None
-        parts.append(_array(f"static const int16_t {name}_direct[{direct.size}]", direct.ravel()))
-        parts.append(_array(f"static const int32_t {name}_bias[13]", packed.biases[i]))
-        parts.append(_array(f"static const int32_t {name}_multiplier[13]", layer.multiplier))
-        parts.append(_array(f"static const int8_t {name}_shift[13]", layer.shift))
+        parts.append(array(f"static const int16_t {name}_direct[{direct.size}]", direct.ravel()))
+        parts.append(array(f"static const int32_t {name}_bias[13]", packed.biases[i]))
+        parts.append(array(f"static const int32_t {name}_multiplier[13]", layer.multiplier))
+        parts.append(array(f"static const int8_t {name}_shift[13]", layer.shift))
         convs.append(f"{{0, {name}_direct, {name}_bias, {name}_multiplier, {name}_shift}}")
     words("lin", packed.lin)
     words("sof", packed.sof)
@@ -236,10 +246,10 @@ const w2s_packed_weights w2s_packed_weights_data = {{
 def tflite_array(data: bytes, name: str, sha256: str) -> str:
     """The .tflite itself, as an aligned array for those who run TensorFlow Lite Micro."""
     return (
-        _LICENCE + f"// {name}, the int8 .tflite with SHA-256\n// {sha256}\n"
+        LICENCE + f"// {name}, the int8 .tflite with SHA-256\n// {sha256}\n"
         "// for TensorFlow Lite Micro: tflite::GetModel(w2s_tflite).\n"
         "#include <stdint.h>\n\n// clang-format off\n\n"
-        + _array(f"const uint8_t w2s_tflite[{len(data)}] __attribute__((aligned(16)))", data)
+        + array(f"const uint8_t w2s_tflite[{len(data)}] __attribute__((aligned(16)))", data)
         + f"const uint32_t w2s_tflite_bytes = {len(data)};\n"
     )
 

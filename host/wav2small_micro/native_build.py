@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds ``wav2small_micro._native``: the firmware's own C library, compiled for the host.
 
+With it the C for microphones, and a modulator that makes the bits of one.
 And ``_native_dsp`` and ``_native_compact``, the same with the kernels for Cortex-M4, whose
 assembler has a twin in C.
 
@@ -13,6 +14,8 @@ from pathlib import Path
 from cffi import FFI
 
 LIBRARY = Path("firmware/lib/wav2small")
+PDM_LIBRARY = Path("firmware/lib/pdm")
+MODULATOR = Path("host/wav2small_micro/pdm")
 BUFFER_SECONDS = 20
 """Log-mel buffer of the host's build, for the normalisation that the board offers as an option."""
 
@@ -54,6 +57,29 @@ void host_collect(w2s_context *ctx, host_rows rows[12], uint32_t mask);
 int32_t w2s_log2_q16(uint64_t v);
 int32_t host_requantise(int32_t x, int32_t multiplier, int shift);
 int host_logmel(const int16_t *pcm, size_t count, int norm, const w2s_stats *stats, int16_t *out);
+"""
+
+MICROPHONES = """
+typedef struct { uint32_t hz; uint32_t bytes; ...; } pdm_clock;
+typedef struct { ...; } pdm_t;
+typedef struct { ...; } i2s_t;
+
+static const int PDM_TAPS, PDM_SAMPLES, LEVEL_UNITY, LEVEL_SPEECH;
+
+void pdm_init(pdm_t *pdm, const pdm_clock *clock, int layout, uint16_t gain);
+size_t pdm_to_pcm(pdm_t *pdm, const uint8_t *bits, size_t bytes, int16_t *pcm);
+void i2s_init(i2s_t *i2s, int layout, int slot, uint16_t gain);
+void i2s_to_pcm(i2s_t *i2s, const uint8_t *frame, size_t frames, int16_t *pcm);
+
+/* The filters that the C holds; NULL for a clock that it has none for. */
+const pdm_clock *host_pdm_clock(uint32_t hz);
+uint64_t host_pdm_entry(const pdm_clock *clock, unsigned byte, unsigned value);
+int host_pdm_tap(unsigned number);
+int host_pdm_multiplier(void);
+
+/* pdm/modulator.c */
+void host_modulate(const int32_t *u, size_t count, const int32_t b[4], const int32_t a[4],
+                   int64_t state[8], uint8_t *bits);
 """
 
 PACKED = """
@@ -112,19 +138,38 @@ static int host_logmel(const int16_t *pcm, size_t count, int norm, const w2s_sta
 }
 """
 
+MICROPHONES_SOURCE = """
+#include "pdm.h"
+#include "pdm_tables.h"
+#include "i2s.h"
 
-def build(module: str, kernels: str, declarations: str) -> FFI:
-    """The extension ``module`` with the kernel set ``kernels``."""
+static const pdm_clock *host_pdm_clock(uint32_t hz) {
+    return hz == pdm_1024khz.hz ? &pdm_1024khz : hz == pdm_2048khz.hz ? &pdm_2048khz : NULL;
+}
+static uint64_t host_pdm_entry(const pdm_clock *clock, unsigned byte, unsigned value) {
+    return clock->table[byte][value];
+}
+static int host_pdm_tap(unsigned number) { return pdm_taps[number]; }
+static int host_pdm_multiplier(void) { return PDM_MULTIPLIER; }
+
+void host_modulate(const int32_t *u, size_t count, const int32_t b[4], const int32_t a[4],
+                   int64_t state[8], uint8_t *bits);
+"""
+
+
+def build(module: str, kernels: str, declarations: str, source: str = "", *others: Path) -> FFI:
+    """The extension ``module`` with the kernel set ``kernels``, and the C of ``others``."""
     ffi = FFI()
     ffi.cdef(DECLARATIONS + declarations)
     ffi.set_source(
         f"wav2small_micro.{module}",
-        SOURCE,
+        SOURCE + source,
         sources=[
             *sorted(str(p) for p in LIBRARY.glob("*.c")),
             *sorted(str(p) for p in (LIBRARY / "kernels" / kernels).glob("*.c")),
+            *sorted(str(p) for folder in others for p in folder.glob("*.c")),
         ],
-        include_dirs=[str(LIBRARY)],
+        include_dirs=[str(LIBRARY), *map(str, others)],
         define_macros=[
             ("W2S_BUFFER_SECONDS", str(BUFFER_SECONDS)),
             (f"W2S_KERNELS_{kernels.upper()}", "1"),
@@ -134,6 +179,6 @@ def build(module: str, kernels: str, declarations: str) -> FFI:
     return ffi
 
 
-portable = build("_native", "portable", "")
+portable = build("_native", "portable", MICROPHONES, MICROPHONES_SOURCE, PDM_LIBRARY, MODULATOR)
 dsp = build("_native_dsp", "dsp", PACKED)
 compact = build("_native_compact", "compact", PACKED)

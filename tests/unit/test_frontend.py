@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wav2small_micro import codegen, native, paths, reference
+from wav2small_micro import native, reference
 from wav2small_micro.audio import read_clip
 from wav2small_micro.errors import W2sError
 
@@ -99,8 +99,3 @@ def test_a_fragment_is_refused():
         native.logmel(np.zeros(63, np.int16))
     with pytest.raises(W2sError, match="int16"):
         native.logmel(np.zeros(6400, np.float32))  # type: ignore[arg-type]
-
-
-def test_tables_are_generated():
-    path = paths.repo_root() / "firmware/lib/wav2small/logmel_tables.h"
-    assert path.read_text() == codegen.frontend_tables(), "run `w2s generate --tables`"

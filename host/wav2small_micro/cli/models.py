@@ -52,7 +52,7 @@ def generate(
         bool, typer.Option(help="Write the .tflite as a C array too, for TFLM users.")
     ] = False,
     tables: Annotated[
-        bool, typer.Option(help="Write the front end's tables, which no model changes.")
+        bool, typer.Option(help="Write the tables of front end and PDM, which no model changes.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
@@ -75,8 +75,9 @@ def generate(
         text = codegen.tflite_array(source.read_bytes(), plan.name, plan.sha256)
         codegen.write_if_changed(written[-1], text)
     if tables:
-        written.append(paths.repo_root() / "firmware/lib/wav2small/logmel_tables.h")
-        codegen.write_if_changed(written[-1], codegen.frontend_tables())
+        for name, text in codegen.tables().items():
+            written.append(paths.repo_root() / name)
+            codegen.write_if_changed(written[-1], text)
     if json:
         print_json({"model": plan.name, "sha256": plan.sha256, "files": written})
         return
