@@ -6,7 +6,8 @@ The application in firmware/src is PlatformIO's own business, and the board's co
 name of a folder in models/, or a path. The kernel set is the board's `build.kernels`, or
 W2S_KERNELS: a folder of firmware/lib/wav2small/kernels. What is copied to RAM at start is
 `custom_placement` of platformio.ini, or W2S_PLACEMENT. W2S_MLPERF makes a firmware for the runner
-of MLPerf Tiny, W2S_BAUD gives the UART another rate: docs/mlperf-tiny.md.
+of MLPerf Tiny, W2S_BAUD gives the UART another rate: docs/mlperf-tiny.md. W2S_LINK takes another
+link than the board's first, one of its `build.links`.
 """
 
 import os
@@ -72,6 +73,15 @@ def baud_macros(baud: str) -> list[tuple[str, str]]:
     return [("PORT_UART_BAUD", f"{baud}u")]
 
 
+def link_macros(link: str, board) -> list[str]:
+    """What another link than the board's first is compiled with. Stops the build if the board has
+    none such."""
+    links = board.get("build.links", ["uart"])
+    if link not in links:
+        sys.exit(f"Error: {board.id} has no link {link!r}. It has: {', '.join(links)}.")
+    return [f"W2S_LINK_{link.upper()}"]
+
+
 def placement_scripts(name: str) -> list[str]:
     """The linker scripts of a placement. Stops the build if there is none of that name."""
     if name not in PLACEMENTS:
@@ -103,6 +113,8 @@ if os.environ.get("W2S_MLPERF"):
     env.Append(CPPDEFINES=mlperf_macros(os.environ["W2S_MLPERF"]))  # noqa: F821
 if os.environ.get("W2S_BAUD"):
     env.Append(CPPDEFINES=baud_macros(os.environ["W2S_BAUD"]))  # noqa: F821
+if os.environ.get("W2S_LINK"):
+    env.Append(CPPDEFINES=link_macros(os.environ["W2S_LINK"], env.BoardConfig()))  # noqa: F821
 env.AddBuildMiddleware(optimise_library, "*/wav2small/*.c")  # noqa: F821
 env.AddBuildMiddleware(optimise_library, "*/pdm/*.c")  # noqa: F821
 add(env, "link", ROOT / "firmware" / "lib" / "link")  # noqa: F821

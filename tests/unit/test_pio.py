@@ -17,7 +17,14 @@ from wav2small_micro import pio
 from wav2small_micro.errors import W2sError
 from wav2small_micro.paths import repo_root
 
-ENVS = ["stm32f407_discovery", "mps2_an386", "mps2_an500", "mps3_an547"]
+ENVS = [
+    "stm32f407_discovery",
+    "mps2_an386",
+    "mps2_an500",
+    "mps3_an547",
+    "nano33ble_sense",
+    "xiao_nrf52840_sense",
+]
 
 
 def test_switches_of_the_build_have_folders_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,9 +57,15 @@ void port_uart_init(uint32_t clock_hz) {
     cortexm_enable_irq(PORT_UART_IRQ);
 }
 
-bool port_uart_ready(void) { return (UART_STATE & UART_STATE_TX_FULL) == 0; }
+size_t port_uart_send(const uint8_t *bytes, size_t size) {
+    if (size == 0 || (UART_STATE & UART_STATE_TX_FULL) != 0) {
+        return 0;
+    }
+    UART_DATA = bytes[0];
+    return 1;
+}
 
-void port_uart_put(uint8_t byte) { UART_DATA = byte; }
+void port_uart_poll(void) {}
 
 /* The interrupt is cleared before the byte is taken: the next byte may come in between. */
 void port_uart_irq(void) {

@@ -26,6 +26,7 @@
 
 #define NVIC_ISER(n) REG32(0xE000E100u + 4u * (n))
 #define NVIC_ICER(n) REG32(0xE000E180u + 4u * (n))
+#define NVIC_ISPR(n) REG32(0xE000E200u + 4u * (n))
 #define NVIC_ICPR(n) REG32(0xE000E280u + 4u * (n))
 #define NVIC_IPR(number) (*(volatile uint8_t *)(uintptr_t)(0xE000E400u + (number)))
 
@@ -97,6 +98,11 @@ static inline void cortexm_unmask(uint32_t primask) {
 
 static inline void cortexm_enable_irq(uint32_t number) {
     NVIC_ISER(number / 32u) = 1u << (number % 32u);
+}
+
+/** Makes an enabled interrupt come, as if its peripheral had asked for it. */
+static inline void cortexm_pend_irq(uint32_t number) {
+    NVIC_ISPR(number / 32u) = 1u << (number % 32u);
 }
 
 /** Disables an interrupt, and forgets it where it is pending. */

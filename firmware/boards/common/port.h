@@ -1,5 +1,5 @@
 /*
- * What one board adds to the common code: clock, UART, marker, watchdog, reset cause.
+ * What one board adds to the common code: clock, link, marker, watchdog, reset cause.
  *
  * A board's folder holds port.c with these functions, or shares a driver, and port_config.h with
  * its numbers: PORT_IRQ_COUNT, PORT_UART_IRQ and what its driver needs. One with a microphone
@@ -11,6 +11,7 @@
 #define PORT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* W2S_BAUD gives another one (firmware/build.py). */
@@ -28,14 +29,16 @@ uint8_t port_reset_cause(void);
 /** Starts the UART at PORT_UART_BAUD, 8N1, with its receive interrupt enabled. */
 void port_uart_init(uint32_t clock_hz);
 
-/** Can port_uart_put() take a byte? */
-bool port_uart_ready(void);
+/** Hands bytes to the transmitter, as many as it takes at once: 0 while it is busy. */
+size_t port_uart_send(const uint8_t *bytes, size_t size);
 
-/** Hands one byte to the transmitter. */
-void port_uart_put(uint8_t byte);
-
-/** The receive interrupt: gives each byte to uart_received(), each error to uart_error(). */
+/** The receive interrupt: gives each byte to uart_received(), each error to uart_error(). One with
+ *  flow control takes no more than uart_room() tells. */
 void port_uart_irq(void);
+
+/** After bytes were taken, and at least every 10 ms while the application waits for some. Nothing
+ * for a UART; a link with flow control, or with a plug, sees to these. */
+void port_uart_poll(void);
 
 /** Starts the microphone, whose interrupt the caller has enabled; false if it does not start. */
 bool port_microphone_start(void);

@@ -43,6 +43,8 @@ void uart_error(void) { errors = errors + 1u; }
 
 static size_t waiting(void) { return head - tail; }
 
+size_t uart_room(void) { return ring_size - (head - tail); }
+
 static bool is_due(size_t enough) { return waiting() >= enough || microphone_is_due(); }
 
 /* Sleeps until one of: `size` bytes are there, a millisecond has turned since the first came,
@@ -88,6 +90,7 @@ size_t uart_read(uint8_t *bytes, size_t size, bool wait) {
     if ((tail & (ring_size - 1u)) == 0) { /* at the ring's end: more may be at its start */
         count += take(bytes + count, size - count);
     }
+    port_uart_poll();
     return count;
 }
 
@@ -131,20 +134,15 @@ void uart_take_back(void) {
     cortexm_unmask(mask);
 }
 
-/* True once the transmitter is free, false after WRITE_PATIENCE_MS. */
-static bool wait_for_transmitter(void) {
-    uint32_t start = board_ms();
-    while (!port_uart_ready()) {
-        if (board_ms() - start > WRITE_PATIENCE_MS) {
-            return false;
-        }
-    }
-    return true;
-}
-
 void uart_write(const uint8_t *bytes, size_t size) {
-    for (size_t i = 0; i < size && wait_for_transmitter(); i++) {
-        port_uart_put(bytes[i]);
+    uint32_t since = board_ms();
+    while (size > 0 && board_ms() - since <= WRITE_PATIENCE_MS) {
+        const size_t taken = port_uart_send(bytes, size);
+        if (taken > 0) {
+            since = board_ms();
+        }
+        bytes += taken;
+        size -= taken;
     }
 }
 

@@ -13,6 +13,9 @@
 /** From the receive interrupt: one byte came. */
 void uart_received(uint8_t byte);
 
+/** How many bytes uart_received() can take now: for a link that can make the host wait. */
+size_t uart_room(void);
+
 /** From the receive interrupt: the hardware lost or spoilt a byte. */
 void uart_error(void);
 

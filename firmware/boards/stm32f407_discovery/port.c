@@ -115,9 +115,15 @@ void port_uart_init(uint32_t clock_hz) {
     cortexm_enable_irq(PORT_UART_IRQ);
 }
 
-bool port_uart_ready(void) { return (USART2_SR & USART_SR_TXE) != 0; }
+size_t port_uart_send(const uint8_t *bytes, size_t size) {
+    if (size == 0 || (USART2_SR & USART_SR_TXE) == 0) {
+        return 0;
+    }
+    USART2_DR = bytes[0];
+    return 1;
+}
 
-void port_uart_put(uint8_t byte) { USART2_DR = byte; }
+void port_uart_poll(void) {}
 
 /* Reading SR and then DR clears every flag (RM0090, 30.6.1). */
 void port_uart_irq(void) {

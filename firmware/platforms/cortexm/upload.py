@@ -10,6 +10,7 @@ from pathlib import Path
 from SCons.Script import AlwaysBuild
 
 EMULATOR = Path(__file__).with_name("emulator.py")
+USB_UPLOAD = Path(__file__).with_name("usb_upload.py")
 # Not below the build folder, which PlatformIO empties when files come or go.
 EMULATOR_FOLDER = "$PROJECT_WORKSPACE_DIR/emulator/$PIOENV"
 
@@ -18,8 +19,9 @@ EMULATOR_FOLDER = "$PROJECT_WORKSPACE_DIR/emulator/$PIOENV"
 class Programmer:
     """A tool that writes flash memory.
 
-    ``command`` is a template of SCons that takes the file ``image`` ("elf" or "bin");
-    ``select`` is added when an upload port tells one of several boards by its serial number.
+    ``command`` is a template of SCons that takes the file ``image`` ("elf", "bin", "hex" or "uf2");
+    ``select`` is added when an upload port tells one of several boards. ``tool`` must be on the
+    PATH; where it is empty, the command looks by itself.
     """
 
     tool: str
@@ -63,7 +65,43 @@ def programmers(board) -> dict:
             f"--target {board.get('upload.pyocd_target', '')} $SOURCE",
             select="--uid $UPLOAD_PORT",
         ),
+        "nrfjprog": Programmer(
+            tool="nrfjprog",
+            package="nRF Command Line Tools, from Nordic",
+            image="hex",
+            command="nrfjprog $UPLOAD_SELECT --family NRF52 --program $SOURCE "
+            "--sectorerase --verify --reset",
+            select="--snr $UPLOAD_PORT",
+        ),
+        "bossac": through_usb(board, "bossac", "bin"),
+        "nrfutil": through_usb(board, "nrfutil", "hex"),
+        "uf2": through_usb(board, "uf2", "uf2"),
     }
+
+
+def through_usb(board, way: str, image: str) -> Programmer:
+    """The boot loader behind the board's own USB connector."""
+    usb = board.get("upload.usb", {})
+    options = {
+        "--board": [board.id],
+        "--title": [board.get("name")],
+        "--boot-loader": usb.get("boot_loader", []),
+        "--others": usb.get("others", []),
+        "--board-id": [board.get("upload.uf2.board_id", "")],
+        "--softdevice": [board.get("upload.softdevice", "0xFFFE")],
+    }
+    words = [word for name, values in options.items() for word in (name, *map(quoted, values))]
+    return Programmer(
+        tool="",
+        package="",
+        image=image,
+        command=f'"$PYTHONEXE" "{USB_UPLOAD}" {way} "$SOURCE" {" ".join(words)} $UPLOAD_SELECT',
+        select='--port "$UPLOAD_PORT"',
+    )
+
+
+def quoted(word: str) -> str:
+    return f'"{word}"'
 
 
 def fail(message: str) -> int:
@@ -73,7 +111,7 @@ def fail(message: str) -> int:
 
 
 def check_tool(programmer: Programmer, is_emulated: bool) -> int:
-    if shutil.which(programmer.tool) is not None:
+    if not programmer.tool or shutil.which(programmer.tool) is not None:
         return 0
     without = " Without a board: `pio run -e BOARD -t emulate` starts the same firmware in QEMU."
     return fail(
@@ -109,14 +147,15 @@ def upload_actions(env, board, protocol: str) -> tuple:
     env.Replace(UPLOAD_SELECT=choice.select if env.subst("$UPLOAD_PORT") else "")
     return choice.image, [
         env.VerboseAction(
-            lambda *_, **__: check_tool(choice, is_emulated), f"Looking for {choice.tool}"
+            lambda *_, **__: check_tool(choice, is_emulated),
+            f"Looking for {choice.tool or 'the board'}",
         ),
         env.VerboseAction(choice.command, "Uploading $SOURCE"),
     ]
 
 
-def add_upload_targets(env, board, elf, binary) -> None:
-    """Adds `upload`, `emulate` and `emulate-stop`."""
+def add_upload_targets(env, board, images: dict) -> None:
+    """Adds `upload`, `emulate` and `emulate-stop`. ``images``: the firmware by kind of file."""
     protocol = (
         os.environ.get("W2S_UPLOAD_PROTOCOL")
         or env.subst("$UPLOAD_PROTOCOL")
@@ -124,10 +163,10 @@ def add_upload_targets(env, board, elf, binary) -> None:
     )
     env.Replace(UPLOAD_PROTOCOL=protocol)
     image, actions = upload_actions(env, board, protocol)
-    AlwaysBuild(env.Alias("upload", {"elf": elf, "bin": binary}[image], actions))
+    AlwaysBuild(env.Alias("upload", images[image], actions))
     env.AddCustomTarget(
         "emulate",
-        elf,
+        images["elf"],
         [emulator_action(env, board)],
         title="Emulate",
         description="Start the firmware in QEMU, its UART on TCP",

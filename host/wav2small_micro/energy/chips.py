@@ -363,7 +363,11 @@ CHIPS = {
     )
 }
 
-OF_BOARD = {"stm32f407_discovery": "stm32f407"}
+OF_BOARD = {
+    "stm32f407_discovery": "stm32f407",
+    "nano33ble_sense": "nrf52840",
+    "xiao_nrf52840_sense": "nrf52840",
+}
 """The chip of each board that has one of these; the others are FPGAs."""
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from SCons.Script import AlwaysBuild, Builder, Default, DefaultEnvironment
 
 PREFIX = "arm-none-eabi-"
+IMAGE = str(Path("$BUILD_DIR", "${PROGNAME}"))
 
 env = DefaultEnvironment()
 board = env.BoardConfig()
@@ -18,6 +19,8 @@ machine = shlex.split(board.get("build.machine_flags"))
 
 sys.path.insert(0, env.PioPlatform().get_dir())
 from upload import add_upload_targets  # noqa: E402
+
+UF2 = Path(env.PioPlatform().get_dir()) / "uf2.py"
 
 
 def require_toolchain() -> None:
@@ -112,7 +115,19 @@ env.Append(
         "ElfToBin": Builder(
             action=env.VerboseAction("$OBJCOPY -O binary $SOURCES $TARGET", "Building $TARGET"),
             suffix=".bin",
-        )
+        ),
+        "ElfToHex": Builder(
+            action=env.VerboseAction("$OBJCOPY -O ihex $SOURCES $TARGET", "Building $TARGET"),
+            suffix=".hex",
+        ),
+        "BinToUf2": Builder(
+            action=env.VerboseAction(
+                f'"$PYTHONEXE" "{UF2}" --address {board.get("build.flash_origin")} '
+                f"--family {board.get('upload.uf2.family', '0')} $SOURCES $TARGET",
+                "Building $TARGET",
+            ),
+            suffix=".uf2",
+        ),
     },
 )
 
@@ -125,8 +140,12 @@ for folder in board.get("build.sources"):
 
 elf = env.BuildProgram()
 env.Depends(elf, [str(memory), str(sections)])
-binary = env.ElfToBin(str(Path("$BUILD_DIR", "${PROGNAME}")), elf)
+images = {"elf": elf, "bin": env.ElfToBin(IMAGE, elf), "hex": env.ElfToHex(IMAGE, elf)}
+images["uf2"] = env.BinToUf2(IMAGE, images["bin"])
+wanted = [elf, images["bin"]]
+if "uf2" in board.get("upload.protocols"):
+    wanted.append(images["uf2"])
 
 AlwaysBuild(env.Alias("size", elf, env.VerboseAction("$SIZEPRINTCMD", "Size of $SOURCE")))
-add_upload_targets(env, board, elf, binary)
-Default([elf, binary])
+add_upload_targets(env, board, images)
+Default(wanted)
