@@ -68,13 +68,17 @@ static void handle(app_t *app, link_reader_event_t event) {
 void app_poll(app_t *app) {
     uint8_t bytes[READ_SIZE];
     const uint32_t begin = board_ms();
-    const size_t count = board_read(bytes, sizeof bytes, !mlperf_is_busy(&app->mlperf));
+    const bool idle = !mlperf_is_busy(&app->mlperf) && !session_is_due(&app->session);
+    const size_t count = board_read(bytes, sizeof bytes, idle);
     /* Only time spent listening is silence: while a request is at work, bytes wait unread. */
     link_reader_wait(&app->reader, board_ms() - begin);
     for (size_t taken = 0; taken < count;) {
         link_reader_event_t event;
         taken += link_reader_feed(&app->reader, bytes + taken, count - taken, &event);
         handle(app, event);
+    }
+    if (session_is_due(&app->session)) {
+        session_take_heard(&app->session);
     }
     if (mlperf_is_busy(&app->mlperf)) {
         mlperf_step(&app->mlperf);

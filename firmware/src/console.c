@@ -49,13 +49,15 @@ static const char *reset_cause(uint8_t cause) {
 
 static void command_help(app_t *app) {
     (void)app;
-    outlet_print("help      this list");
-    outlet_print("info      firmware, board and model");
-    outlet_print("counters  what the link, the stack and the last session counted");
-    outlet_print("live on   print A/D/V each half second of live audio");
-    outlet_print("live off  no longer");
-    outlet_print("reset     start anew");
-    outlet_print("help%     the commands of MLPerf Tiny");
+    outlet_print("help        this list");
+    outlet_print("info        firmware, board and model");
+    outlet_print("counters    what the link, the stack and the last session counted");
+    outlet_print("live on     print A/D/V each half second of live audio");
+    outlet_print("live off    no longer");
+    outlet_print("listen on   hear the board's own microphone, and print A/D/V");
+    outlet_print("listen off  no longer");
+    outlet_print("reset       start anew");
+    outlet_print("help%       the commands of MLPerf Tiny");
 }
 
 static void print_fault(void) {
@@ -110,6 +112,7 @@ static void command_counters(app_t *app) {
     print_number("framing errors", received->framing_errors, "");
     print_number("bytes overrun", board_rx_overruns(), "");
     print_number("uart errors", board_uart_errors(), "");
+    print_number("samples overrun", board_microphone_overruns(), "");
     print_number("frames sent", app->outlet.writer.frames, "");
     print_number("blocks accepted", session->blocks.accepted, "");
     print_number("blocks repeated", session->blocks.repeated, "");
@@ -132,6 +135,29 @@ static void command_live_on(app_t *app) {
 static void command_live_off(app_t *app) {
     app->session.print_windows = false;
     outlet_print("live off");
+}
+
+static void command_listen_on(app_t *app) {
+    const link_start_t request = {
+        .session = SESSION_OF_CONSOLE,
+        .norm = LINK_NORM_LIVE,
+        .source = LINK_SOURCE_MICROPHONE,
+    };
+    if ((board_facts()->flags & BOARD_FLAG_MICROPHONE) == 0) {
+        outlet_print("This board has no microphone.");
+    } else if (session_start(&app->session, &request) != W2S_OK ||
+               !session_hear(&app->session, false)) {
+        outlet_print("The microphone does not start.");
+    } else {
+        outlet_print("listening: the first line comes in a second");
+    }
+}
+
+static void command_listen_off(app_t *app) {
+    if (app->session.hears && app->session.id == SESSION_OF_CONSOLE) {
+        session_stop(&app->session);
+    }
+    outlet_print("listen off");
 }
 
 static void command_reset(app_t *app) {
@@ -163,9 +189,14 @@ void console_handle(app_t *app, const char *line) {
         const char *name;
         void (*run)(app_t *app);
     } commands[] = {
-        {"help", command_help},         {"info", command_info},
-        {"counters", command_counters}, {"live on", command_live_on},
-        {"live off", command_live_off}, {"reset", command_reset},
+        {"help", command_help},
+        {"info", command_info},
+        {"counters", command_counters},
+        {"live on", command_live_on},
+        {"live off", command_live_off},
+        {"listen on", command_listen_on},
+        {"listen off", command_listen_off},
+        {"reset", command_reset},
     };
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; ++i) {
         if (strcmp(line, commands[i].name) == 0) {

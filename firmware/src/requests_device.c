@@ -58,6 +58,7 @@ void request_counters(app_t *app) {
         .framing_errors = received->framing_errors,
         .rx_overruns = board_rx_overruns(),
         .uart_errors = board_uart_errors(),
+        .microphone_overruns = board_microphone_overruns(),
         .blocks_accepted = session->blocks.accepted,
         .blocks_repeated = session->blocks.repeated,
         .blocks_refused = session->blocks.refused,

@@ -2,6 +2,7 @@
 /* Requests of a session: audio in, an answer out. Each may be repeated: its reply may be lost. */
 #include <string.h>
 
+#include "board.h"
 #include "requests.h"
 
 static uint32_t current_session(const session_t *session) {
@@ -22,7 +23,7 @@ static void send_start_reply(app_t *app) {
     const link_start_reply_t started = {
         .session = app->session.id,
         .next_block = app->session.next_block,
-        .audio_window = SESSION_AUDIO_WINDOW,
+        .audio_window = app->session.hears ? 0 : SESSION_AUDIO_WINDOW,
     };
     requests_reply(app, LINK_START_REPLY, &started, sizeof started);
 }
@@ -41,6 +42,22 @@ typedef struct {
     uint32_t detail;
 } refusal_t;
 
+/* Why this board cannot hear by itself what the session wants. */
+static refusal_t microphone_refusal(const link_start_t *request) {
+    if (request->source != LINK_SOURCE_MICROPHONE) {
+        const bool wants_audio =
+            (request->options & LINK_OPTION_AUDIO) != 0; /* it sends it itself */
+        return (refusal_t){wants_audio ? LINK_ERROR_BAD_VALUE : 0, request->options};
+    }
+    if ((board_facts()->flags & BOARD_FLAG_MICROPHONE) == 0) {
+        return (refusal_t){LINK_ERROR_NOT_SUPPORTED, request->source};
+    }
+    if (request->norm != LINK_NORM_LIVE) { /* of what is still to be said, nobody knows the mean */
+        return (refusal_t){LINK_ERROR_BAD_VALUE, request->norm};
+    }
+    return (refusal_t){0, 0};
+}
+
 /* Why this build cannot run the session. */
 static refusal_t start_refusal(const link_start_t *request) {
     const uint64_t buffer = (uint64_t)W2S_BUFFER_SECONDS * W2S_SAMPLE_RATE;
@@ -53,14 +70,15 @@ static refusal_t start_refusal(const link_start_t *request) {
     if (request->source > LINK_SOURCE_MICROPHONE) {
         return (refusal_t){LINK_ERROR_BAD_VALUE, request->source};
     }
-    if ((request->options & ~LINK_OPTION_PROFILE) != 0) {
+    if ((request->options & ~(LINK_OPTION_PROFILE | LINK_OPTION_AUDIO)) != 0) {
         return (refusal_t){LINK_ERROR_BAD_VALUE, request->options};
     }
     if (request->tap_mask >> LINK_LAYERS != 0) {
         return (refusal_t){LINK_ERROR_BAD_VALUE, request->tap_mask};
     }
-    if (request->source == LINK_SOURCE_MICROPHONE) {
-        return (refusal_t){LINK_ERROR_NOT_SUPPORTED, request->source};
+    const refusal_t refusal = microphone_refusal(request);
+    if (refusal.error != 0) {
+        return refusal;
     }
     if (request->window_segments > SESSION_MAX_WINDOW) {
         return (refusal_t){LINK_ERROR_NOT_SUPPORTED, request->window_segments};
@@ -94,6 +112,11 @@ void request_start(app_t *app) {
         requests_refuse(app, LINK_ERROR_AUDIO_ERROR, (uint32_t)status);
         return;
     }
+    if (request.source == LINK_SOURCE_MICROPHONE &&
+        !session_hear(&app->session, (request.options & LINK_OPTION_AUDIO) != 0)) {
+        requests_refuse(app, LINK_ERROR_MICROPHONE, 0);
+        return;
+    }
     send_start_reply(app);
 }
 
@@ -115,6 +138,11 @@ void request_audio(app_t *app) {
         requests_refuse(app, LINK_ERROR_AUDIO_ERROR, (uint32_t)session->status);
         return;
     }
+    if (session->source == LINK_SOURCE_MICROPHONE) {
+        ++session->blocks.refused;
+        requests_refuse(app, LINK_ERROR_BAD_STATE, 0);
+        return;
+    }
     if (request.block < session->next_block) {
         ++session->blocks.repeated; /* its CREDIT was lost, perhaps */
         send_credit(app);
@@ -131,6 +159,7 @@ void request_audio(app_t *app) {
         return;
     }
     const w2s_status status = session_push(session, pcm, bytes / sizeof(int16_t));
+    ++session->blocks.accepted;
     if (status != W2S_OK) {
         requests_refuse(app, LINK_ERROR_AUDIO_ERROR, (uint32_t)status);
         return;
@@ -159,11 +188,12 @@ void request_finish(app_t *app) {
     if (!check_session(app, request.session)) {
         return;
     }
+    session_hear_end(session);
     if (session->state == SESSION_FAILED) {
         requests_refuse(app, LINK_ERROR_AUDIO_ERROR, (uint32_t)session->status);
         return;
     }
-    if (request.blocks != session->next_block) {
+    if (session->source == LINK_SOURCE_LINK && request.blocks != session->next_block) {
         requests_refuse(app, LINK_ERROR_MISSING_AUDIO, session->next_block);
         return;
     }

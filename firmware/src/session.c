@@ -12,6 +12,7 @@ _Static_assert((int)LINK_NORM_GIVEN == W2S_NORM_GIVEN, "norm");
 _Static_assert((int)LINK_NORM_LIVE == W2S_NORM_LIVE, "norm");
 _Static_assert((int)LINK_NORM_BUFFERED == W2S_NORM_BUFFERED, "norm");
 _Static_assert((int)LINK_LAYERS == W2S_TAPS, "layers");
+_Static_assert((int)LINK_BLOCK_SAMPLES == BOARD_MICROPHONE_BLOCK, "a block is a block");
 _Static_assert((int)LINK_LAYER_L1 == W2S_TAP_L1 && (int)LINK_LAYER_L4 == W2S_TAP_L4, "layers");
 _Static_assert((int)LINK_LAYER_POOL == W2S_TAP_POOL, "layers");
 _Static_assert((int)LINK_LAYER_LIN == W2S_TAP_LIN && (int)LINK_LAYER_SOF == W2S_TAP_SOF, "layers");
@@ -89,7 +90,8 @@ static void add_to_level(session_t *session, const int16_t *pcm, size_t count) {
     }
 }
 
-static void print_window(const w2s_adv *adv) {
+static void print_window(const session_t *session, const w2s_adv *adv) {
+    const uint32_t lost = session_lost(session);
     text_t line;
     text_start(&line, "A ");
     text_add_q16(&line, adv->arousal, WINDOW_DECIMALS);
@@ -97,6 +99,11 @@ static void print_window(const w2s_adv *adv) {
     text_add_q16(&line, adv->dominance, WINDOW_DECIMALS);
     text_add(&line, " V ");
     text_add_q16(&line, adv->valence, WINDOW_DECIMALS);
+    if (lost > 0) {
+        text_add(&line, ", lost ");
+        text_add_number(&line, lost);
+        text_add(&line, " samples");
+    }
     outlet_text(&line);
 }
 
@@ -108,13 +115,17 @@ static void send_window(session_t *session, const w2s_adv *adv) {
         .dominance = adv->dominance,
         .valence = adv->valence,
         .level_rms = session->level_rms,
+        .lost_samples = session_lost(session),
     };
     outlet_event(session->outlet, LINK_WINDOW, &window, sizeof window, NULL, 0);
 }
 
+static bool is_printed(const session_t *session) {
+    return session->live && (session->print_windows || session->id == SESSION_OF_CONSOLE);
+}
+
 /* Says what the half second that has just ended brought. */
 static void report_window(session_t *session) {
-    const bool print = session->print_windows && session->live;
     const uint32_t length =
         session->window_segments > 0 ? session->window_segments : CONSOLE_WINDOW;
     w2s_adv adv;
@@ -125,8 +136,8 @@ static void report_window(session_t *session) {
     if (session->window_segments > 0) {
         send_window(session, &adv);
     }
-    if (print) {
-        print_window(&adv);
+    if (is_printed(session)) {
+        print_window(session, &adv);
     }
     session->ticks_sending += now(session) - begin;
 }
@@ -137,12 +148,19 @@ static void watch_segments(session_t *session) {
         return;
     }
     session->segments = finished;
-    if (session->window_segments > 0 || (session->print_windows && session->live)) {
+    if (session->window_segments > 0 || is_printed(session)) {
         report_window(session);
     }
 }
 
 /// Life of a session ///
+
+static void turn_microphone_off(session_t *session) {
+    if (session->hears) {
+        session->hears = false;
+        board_microphone_stop();
+    }
+}
 
 w2s_status session_init(session_t *session, const w2s_model *model, outlet_t *outlet) {
     memset(session, 0, sizeof *session);
@@ -160,7 +178,9 @@ w2s_status session_start(session_t *session, const link_start_t *request) {
         .sum_squares = request->sum_squares,
     };
     const w2s_norm norm = (w2s_norm)request->norm;
+    turn_microphone_off(session);
     session->id = request->session;
+    session->source = request->source;
     session->next_block = 0;
     session->samples = 0;
     session->result = (w2s_adv){0, 0, 0};
@@ -195,9 +215,9 @@ static w2s_status run_block(session_t *session, const int16_t *pcm, size_t count
     add_to_level(session, pcm, count);
     session->samples += count;
     ++session->next_block;
-    ++session->blocks.accepted;
     if (session->status != W2S_OK) {
         session->state = SESSION_FAILED;
+        turn_microphone_off(session);
         return session->status;
     }
     watch_segments(session);
@@ -223,6 +243,58 @@ w2s_status session_push(session_t *session, const int16_t *pcm, size_t count) {
     return session->profile ? profile_block(session, pcm, count) : take_block(session, pcm, count);
 }
 
+/// What the microphone hears ///
+
+bool session_hear(session_t *session, bool echoes) {
+    session->microphone_before = board_microphone_overruns();
+    session->echoes = echoes;
+    session->hears = board_microphone_start();
+    if (!session->hears) {
+        session_stop(session);
+    }
+    return session->hears;
+}
+
+uint32_t session_lost(const session_t *session) {
+    return session->hears ? board_microphone_overruns() - session->microphone_before : 0;
+}
+
+bool session_is_due(const session_t *session) {
+    return session->hears && board_microphone_waiting() >= BOARD_MICROPHONE_BLOCK;
+}
+
+static void send_heard(session_t *session, uint64_t sample, const int16_t *pcm, size_t count) {
+    const uint64_t begin = now(session);
+    const link_heard_t head = {.session = session->id, .sample = sample};
+    outlet_event(session->outlet, LINK_HEARD, &head, sizeof head, pcm, count * sizeof *pcm);
+    session->ticks_sending += now(session) - begin;
+}
+
+/* Where the next block waits already, the board is late, and has no time to send this one. */
+static void take_heard(session_t *session, size_t size) {
+    int16_t pcm[BOARD_MICROPHONE_BLOCK];
+    const uint64_t sample = session->samples + session_lost(session);
+    const size_t count = board_microphone_read(pcm, size);
+    if (session_push(session, pcm, count) == W2S_OK && session->echoes &&
+        !session_is_due(session)) {
+        send_heard(session, sample, pcm, count);
+    }
+}
+
+void session_take_heard(session_t *session) { take_heard(session, BOARD_MICROPHONE_BLOCK); }
+
+void session_hear_end(session_t *session) {
+    size_t left = session->hears ? board_microphone_waiting() : 0;
+    while (left > 0 && session->hears) {
+        const size_t size = left < BOARD_MICROPHONE_BLOCK ? left : BOARD_MICROPHONE_BLOCK;
+        take_heard(session, size);
+        left -= size;
+    }
+    turn_microphone_off(session);
+}
+
+/// The end ///
+
 void session_finish(session_t *session) {
     board_marker(true);
     const uint64_t begin = now(session) - session->ticks_sending;
@@ -233,6 +305,7 @@ void session_finish(session_t *session) {
 }
 
 void session_stop(session_t *session) {
+    turn_microphone_off(session);
     session->state = SESSION_NONE;
     session->id = 0;
 }

@@ -46,6 +46,9 @@ typedef struct {
     uint64_t total; /* all calls into the library, less the time to send what was tapped */
 } session_ticks_t;
 
+/* The number of a session that the text console began: no host can name it. */
+#define SESSION_OF_CONSOLE 0u
+
 typedef struct {
     w2s_context engine;
     const w2s_model *model;
@@ -66,6 +69,11 @@ typedef struct {
     uint64_t level_squares;  /* of the half second that is coming in */
     uint32_t level_samples;
     uint32_t level_rms; /* of the last whole half second */
+
+    uint8_t source;             /* a link_source */
+    bool hears;                 /* the board's microphone, which is on */
+    bool echoes;                /* what it hears goes to the host */
+    uint32_t microphone_before; /* board_microphone_overruns() at the start */
 
     bool profile;            /* a BLOCK_TICKS follows each block */
     uint64_t ticks_total;    /* of the library */
@@ -88,6 +96,22 @@ w2s_status session_push(session_t *session, const int16_t *pcm, size_t count);
 /* Ends the audio and computes the result, once; the session must be running. W2S_E_SHORT and the
  * like are results too. */
 void session_finish(session_t *session);
+
+/* From now on the session, which has just begun, hears the board's microphone. False, and the
+ * session is over, where that does not start. */
+bool session_hear(session_t *session, bool echoes);
+
+/* Whether a block of the microphone waits. */
+bool session_is_due(const session_t *session);
+
+/* Takes it; sends it to the host, where that wants it and there is time. */
+void session_take_heard(session_t *session);
+
+/* Takes what waits of the microphone, the last samples too, and turns it off. */
+void session_hear_end(session_t *session);
+
+/* Samples that the microphone lost during the session. */
+uint32_t session_lost(const session_t *session);
 
 /* Forgets the session. */
 void session_stop(session_t *session);

@@ -12,16 +12,24 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Generator, Iterable, Iterator
-from dataclasses import dataclass
-from typing import BinaryIO
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import BinaryIO, NoReturn
 
 import numpy as np
 
 from wav2small_micro.errors import W2sError
 from wav2small_micro.link.client import Device
-from wav2small_micro.link.errors import AudioLost, DeviceReset
-from wav2small_micro.link.messages import BLOCK_SAMPLES, Q16_ONE, Layer, Norm, Source, Window
+from wav2small_micro.link.errors import AudioLost, DeviceError, DeviceReset, LinkLost
+from wav2small_micro.link.messages import (
+    BLOCK_SAMPLES,
+    Q16_ONE,
+    ErrorCode,
+    Layer,
+    Norm,
+    Source,
+    Window,
+)
 from wav2small_micro.link.session import SEGMENT_SAMPLES, Session
 
 RATE = 16000
@@ -29,6 +37,8 @@ SEGMENT_SECONDS = 0.5
 WINDOW_SEGMENTS = 4  # two seconds
 _FULL_SCALE = 32768
 _POLL_S = 0.1
+_SILENCE_S = 3.0  # of a microphone that should answer twice a second
+_MOST_MISSING = 60 * RATE  # samples between two blocks that arrive
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,7 @@ class WindowAnswer:
     lag_seconds: float  # how far the audio that was sent is ahead of this answer
     lost_seconds: float = 0.0  # of audio so far that is in no window: dropped, or at a restart
     lost_windows: int = 0  # so far, on the way from the device
+    lost_echo_seconds: float = 0.0  # of a board's own audio that did not come back, so far
 
 
 def chunks(pcm: np.ndarray, samples: int = BLOCK_SAMPLES) -> Iterator[np.ndarray]:
@@ -253,32 +264,102 @@ class _Losses:
         return self._windows + session.missing_windows
 
 
+class Echo:
+    """The audio that a board's microphone sends back, put in its place: silence stands for what
+    did not arrive.
+
+    >>> echo = Echo()
+    >>> echo.take(320, np.ones(2, np.int16)).tolist() == [0] * 320 + [1, 1]
+    True
+    >>> echo.missing_samples
+    320
+    """
+
+    def __init__(self) -> None:
+        self.missing_samples = 0
+        self._samples = 0
+
+    def take(self, sample: int, pcm: np.ndarray) -> np.ndarray:
+        """What goes on with a block whose first sample has this number; all of it may be there."""
+        missing = sample - self._samples
+        if missing < 0 or missing > _MOST_MISSING:
+            return np.empty(0, np.int16)  # no microphone's, whatever it is
+        self.missing_samples += missing
+        self._samples = sample + len(pcm)
+        return np.concatenate([np.zeros(missing, np.int16), pcm])
+
+
 def listen(
     device: Device,
     *,
     window_segments: int = WINDOW_SEGMENTS,
     passing: Collection[Layer] = (),
     seconds: float | None = None,
+    on_audio: Callable[[np.ndarray], None] | None = None,
 ) -> Generator[WindowAnswer, None, None]:
     """Yields the windows of the board's own microphone, for `seconds` or until closed.
 
-    Raises DeviceError with NOT_SUPPORTED where the board has none.
+    `on_audio` gets what it hears, int16 at 16 kHz in order, silence in the place of what was lost.
+    Raises W2sError where the board has no microphone, DeviceReset when it restarts, LinkLost when
+    it falls silent.
     """
-    session = device.start(
-        norm=Norm.LIVE,
-        source=Source.MICROPHONE,
-        window_segments=window_segments,
-        passing=passing,
-    )
-    begin = time.monotonic()
+    session = _start_listening(device, window_segments, passing, on_audio is not None)
+    echo = Echo()
+    begin = heard = time.monotonic()
     try:
         while seconds is None or time.monotonic() - begin < seconds:
             session.poll(_POLL_S)
-            yield from _windows(session, 0, 0, _Losses())
+            while session.heard and on_audio is not None:
+                block = session.heard.popleft()
+                on_audio(echo.take(block.sample, np.frombuffer(block.pcm, "<i2")))
+            if session.windows:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > _SILENCE_S:
+                _ask_why_silent(device)
+            yield from _heard_windows(session, echo)
     except GeneratorExit:
         session.stop()
         raise
     session.stop()
+
+
+def _start_listening(
+    device: Device, window_segments: int, passing: Collection[Layer], audio: bool
+) -> Session:
+    try:
+        return device.start(
+            norm=Norm.LIVE,
+            source=Source.MICROPHONE,
+            window_segments=window_segments,
+            passing=passing,
+            audio=audio,
+        )
+    except DeviceError as error:
+        if error.error is not ErrorCode.NOT_SUPPORTED or error.detail != Source.MICROPHONE:
+            raise
+        board = device.facts.board if device.facts else "the board"
+        raise W2sError(
+            f"{board} has no microphone of its own", "name a clip, or --mic: this machine's"
+        ) from None
+
+
+def _ask_why_silent(device: Device) -> NoReturn:
+    """Half seconds have passed without a word. Raises what is the matter."""
+    boot = device.facts.boot_id if device.facts else None
+    if device.hello().boot_id != boot:  # or LinkLost
+        raise DeviceReset
+    raise LinkLost("the board answers, but does not listen any more", "press its reset button")
+
+
+def _heard_windows(session: Session, echo: Echo) -> Iterator[WindowAnswer]:
+    while session.windows:
+        window = session.windows.popleft()
+        answer = _answer(session, window, window.lost_samples, 0, _Losses())
+        yield replace(
+            answer,
+            lost_seconds=window.lost_samples / RATE,
+            lost_echo_seconds=echo.missing_samples / RATE,
+        )
 
 
 def _windows(session: Session, origin: int, sent: int, losses: _Losses) -> Iterator[WindowAnswer]:

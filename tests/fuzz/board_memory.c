@@ -30,7 +30,21 @@ static jmp_buf restart;
 static board_fault_t fault;
 static bool faulted;
 
-static board_facts_t facts = {.name = "memory", .clock_hz = 1000000, .tick_hz = 1000000};
+static board_facts_t facts = {
+    .name = "memory",
+    .clock_hz = 1000000,
+    .tick_hz = 1000000,
+    .flags = BOARD_FLAG_MICROPHONE,
+};
+
+enum { HEARD_AT_ONCE = 150, HEARD_MOST = 1024 };  // samples, for each read of the line
+
+static struct {
+    bool listens;
+    size_t waiting;
+    uint32_t noise;
+    uint32_t overruns;
+} microphone;
 
 /// For the harness ///
 
@@ -38,6 +52,7 @@ void fuzz_board_start(void) {
     memset(&line, 0, sizeof line);
     memset(&speech, 0, sizeof speech);
     memset(&said, 0, sizeof said);
+    memset(&microphone, 0, sizeof microphone);
     now = 0;
     facts.boot_id = 0;
     facts.reset_cause = BOARD_RESET_FAULT;
@@ -116,7 +131,16 @@ void board_init(void) {}
 
 const board_facts_t *board_facts(void) { return &facts; }
 
+static void listen_on(void) {
+    if (microphone.listens && microphone.waiting + HEARD_AT_ONCE <= HEARD_MOST) {
+        microphone.waiting += HEARD_AT_ONCE;
+    } else if (microphone.listens) {
+        microphone.overruns += HEARD_AT_ONCE;
+    }
+}
+
 size_t board_read(uint8_t *bytes, size_t size, bool wait) {
+    listen_on();
     size_t count = fuzz_board_waiting();
     count = count < size ? count : size;
     count = count < line.piece ? count : line.piece;
@@ -138,19 +162,29 @@ uint32_t board_rx_overruns(void) { return 0; }
 
 uint32_t board_uart_errors(void) { return 0; }
 
-bool board_microphone_start(void) { return false; }
-
-void board_microphone_stop(void) {}
-
-size_t board_microphone_waiting(void) { return 0; }
-
-size_t board_microphone_read(int16_t *pcm, size_t size) {
-    (void)pcm;
-    (void)size;
-    return 0;
+bool board_microphone_start(void) {
+    CHECK(!microphone.listens);  // else the one before had not been ended
+    microphone.waiting = 0;
+    microphone.listens = said.frames % 8u != 7u;  // sometimes it does not start
+    return microphone.listens;
 }
 
-uint32_t board_microphone_overruns(void) { return 0; }
+void board_microphone_stop(void) { microphone.listens = false; }
+
+size_t board_microphone_waiting(void) { return microphone.waiting; }
+
+size_t board_microphone_read(int16_t *pcm, size_t size) {
+    CHECK(microphone.listens);
+    const size_t count = size < microphone.waiting ? size : microphone.waiting;
+    for (size_t i = 0; i < count; ++i) {
+        microphone.noise = microphone.noise * 1664525u + 1013904223u;
+        pcm[i] = (int16_t)(microphone.noise >> 16);
+    }
+    microphone.waiting -= count;
+    return count;
+}
+
+uint32_t board_microphone_overruns(void) { return microphone.overruns; }
 
 uint64_t board_ticks(void) { return ++now; }
 
@@ -169,6 +203,7 @@ uint32_t board_ms(void) { return (uint32_t)(now / 1000u); }
 void board_watchdog_kick(void) {}
 
 void board_reset(void) {
+    microphone.listens = false;
     ++facts.boot_id;
     facts.reset_cause = BOARD_RESET_SOFTWARE;
     longjmp(restart, 1);

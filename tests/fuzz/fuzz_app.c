@@ -93,11 +93,14 @@ static void any_frame(input_t *input) {
 // A START that is likely to be taken.
 static void begin_session(input_t *input) {
     const uint8_t choice = take(input);
+    const uint8_t other = take(input);
     const link_start_t request = {
         .session = 1u + choice % 2u,
+        .source = (uint8_t)(other >> 4 & 1u),
+        .options = (uint8_t)(other >> 5 & 3u),
         .norm = (uint8_t)(choice >> 1 & 1u),
         .window_segments = (uint8_t)(choice >> 2 & 7u),
-        .tap_mask = ((uint32_t)take(input) << 8 | take(input)) & 0xFFFu,
+        .tap_mask = ((uint32_t)other << 8 | take(input)) & 0xFFFu,
         .samples = 1u + take(input),
         .sum = (int8_t)take(input),
         .sum_squares = (uint64_t)take(input) << (choice >> 4),

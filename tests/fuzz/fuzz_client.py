@@ -139,7 +139,7 @@ class Board:
         for row in range(audio.block * 10 - 1, audio.block * 10 + 9):
             if 0 <= row < 42:
                 self._say(messages.Row(audio.session, Layer.INPUT, 1, 0, row, bytes(26)), 0)
-        window = messages.Window(audio.session, audio.block, 1, 2, 3, 4)
+        window = messages.Window(audio.session, audio.block, 1, 2, 3, 4, 0)
         self._say(window, 0)
 
 

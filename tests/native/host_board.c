@@ -4,7 +4,8 @@
  *
  * Environment: HOST_BOARD_FAULT=1 starts as after a processor fault; HOST_BOARD_MARKER names a file
  * that gets a 1 when the marker rises and a 0 when it falls; HOST_BOARD_SPARE is the size of the
- * RAM that is left; by HOST_BOARD_PPM its uptime is fast. */
+ * RAM that is left; by HOST_BOARD_PPM its uptime is fast; HOST_BOARD_MICROPHONE names a pipe from
+ * which its microphone hears int16 samples, and with HOST_BOARD_DEAF that does not start. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <errno.h>
@@ -22,7 +23,8 @@ enum {
     REFUSAL_MS = 20,       /* as board_write() promises */
     WATCHDOG_SECONDS = 20, /* sanitizers are slow, and so may the machine be */
     TICK_HZ = 1000000000,
-    SPARE_SIZE = 80000, /* as on the STM32F407 */
+    SPARE_SIZE = 80000,  /* as on the STM32F407 */
+    RING_SAMPLES = 1024, /* of the microphone, likewise */
 };
 
 static board_facts_t facts = {
@@ -46,6 +48,13 @@ static const board_fault_t sample_fault = {
 static const board_fault_t *last_fault;
 static uint64_t asleep; /* ticks */
 
+static struct {
+    int pipe; /* -1: no microphone */
+    bool listens;
+    int16_t ring[RING_SAMPLES];
+    uint32_t head, tail, overruns;
+} microphone = {.pipe = -1};
+
 _Noreturn static void panic(const char *what) {
     perror(what);
     abort();
@@ -63,19 +72,51 @@ void board_init(void) {
     if (fcntl(STDOUT_FILENO, F_SETFL, O_NONBLOCK) != 0) {
         panic("fcntl");
     }
+    const char *path = getenv("HOST_BOARD_MICROPHONE");
+    if (path != NULL) {
+        microphone.pipe = open(path, O_RDWR | O_NONBLOCK); /* to write too: so it never ends */
+        if (microphone.pipe < 0) {
+            panic(path);
+        }
+        facts.flags |= BOARD_FLAG_MICROPHONE;
+    }
     board_watchdog_kick();
 }
 
 const board_facts_t *board_facts(void) { return &facts; }
+
+/* What the microphone's interrupt does: as much as came since the last time. */
+static void hear(void) {
+    int16_t pcm[16]; /* 1 ms */
+    ssize_t size;
+    while (microphone.pipe >= 0 && (size = read(microphone.pipe, pcm, sizeof pcm)) > 0) {
+        for (size_t i = 0; microphone.listens && i < (size_t)size / sizeof pcm[0]; ++i) {
+            if (microphone.head - microphone.tail == RING_SAMPLES) {
+                ++microphone.overruns;
+            } else {
+                microphone.ring[microphone.head++ % RING_SAMPLES] = pcm[i];
+            }
+        }
+    }
+}
 
 static bool ready(int descriptor, short events, int timeout_ms) {
     struct pollfd poll_one = {.fd = descriptor, .events = events};
     return poll(&poll_one, 1, timeout_ms) > 0;
 }
 
+/* Whether a byte is there, after a while, which a sound cuts short. */
+static bool wait_for_either(int timeout_ms) {
+    struct pollfd both[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                             {.fd = microphone.pipe, .events = POLLIN}};
+    (void)poll(both, 2, timeout_ms); /* a descriptor of -1 is ignored */
+    return ready(STDIN_FILENO, POLLIN, 0);
+}
+
 size_t board_read(uint8_t *bytes, size_t size, bool wait) {
     const uint64_t begin = board_ticks();
-    const bool is_there = ready(STDIN_FILENO, POLLIN, wait ? WAIT_MS : 0);
+    const bool waits = wait && board_microphone_waiting() < BOARD_MICROPHONE_BLOCK;
+    const bool is_there = wait_for_either(waits ? WAIT_MS : 0);
     asleep += board_ticks() - begin;
     if (!is_there) {
         return 0;
@@ -108,19 +149,30 @@ uint32_t board_rx_overruns(void) { return 0; }
 
 uint32_t board_uart_errors(void) { return 0; }
 
-bool board_microphone_start(void) { return false; }
-
-void board_microphone_stop(void) {}
-
-size_t board_microphone_waiting(void) { return 0; }
-
-size_t board_microphone_read(int16_t *pcm, size_t size) {
-    (void)pcm;
-    (void)size;
-    return 0;
+bool board_microphone_start(void) {
+    hear(); /* what came before is gone */
+    microphone.head = 0;
+    microphone.tail = 0;
+    microphone.listens = microphone.pipe >= 0 && getenv("HOST_BOARD_DEAF") == NULL;
+    return microphone.listens;
 }
 
-uint32_t board_microphone_overruns(void) { return 0; }
+void board_microphone_stop(void) { microphone.listens = false; }
+
+size_t board_microphone_waiting(void) {
+    hear();
+    return microphone.head - microphone.tail;
+}
+
+size_t board_microphone_read(int16_t *pcm, size_t size) {
+    size_t count = 0;
+    while (count < size && microphone.tail != microphone.head) {
+        pcm[count++] = microphone.ring[microphone.tail++ % RING_SAMPLES];
+    }
+    return count;
+}
+
+uint32_t board_microphone_overruns(void) { return microphone.overruns; }
 
 uint64_t board_ticks(void) {
     struct timespec now;

@@ -34,6 +34,7 @@ from wav2small_micro.link.messages import (
     Layer,
     Message,
     Norm,
+    Option,
     Ping,
     Pong,
     Reset,
@@ -263,7 +264,8 @@ def test_refused_start_leaves_the_session_alone(device: Any) -> None:
         ({"norm": 3}, ErrorCode.BAD_VALUE, 3),
         ({"source": 2}, ErrorCode.BAD_VALUE, 2),
         ({"tap_mask": 1 << 12}, ErrorCode.BAD_VALUE, 1 << 12),
-        ({"options": 2}, ErrorCode.BAD_VALUE, 2),
+        ({"options": 4}, ErrorCode.BAD_VALUE, 4),
+        ({"options": Option.AUDIO}, ErrorCode.BAD_VALUE, Option.AUDIO),
         ({"source": Source.MICROPHONE}, ErrorCode.NOT_SUPPORTED, Source.MICROPHONE),
         ({"norm": Norm.BUFFERED}, ErrorCode.NOT_SUPPORTED, Norm.BUFFERED),
         ({"window_segments": 255}, ErrorCode.NOT_SUPPORTED, 255),
@@ -365,14 +367,14 @@ def test_live_lines_for_people(device: Any) -> None:
 
 
 def test_text_commands(device: Any) -> None:
-    assert device.command("help", 7)[0].startswith("help")
+    assert device.command("help", 9)[0].startswith("help")
     info = device.command("info", 9)
     model = device.ask(Hello(PROTOCOL_VERSION))
     assert any(model.model_sha256.hex() in line for line in info)
-    counters = device.command("counters", 17)
+    counters = device.command("counters", 18)
     assert any(line.split() == ["stack", "size", "4096", "bytes"] for line in counters)
     assert device.command("bogus") == ["Unknown command. Type help."]
-    assert device.command("hexx\b\b\x7felp", 7)[0].startswith("help")
+    assert device.command("hexx\b\b\x7felp", 9)[0].startswith("help")
 
 
 def test_lines_may_end_as_the_terminal_likes(device: Any) -> None:

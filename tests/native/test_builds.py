@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from wav2small_micro.link.messages import (
+    PROTOCOL_VERSION,
     Audio,
     Error,
     ErrorCode,
@@ -48,7 +49,7 @@ def buffering(start_device: Callable[..., Any], buffering_app: Path) -> Any:
 
 
 def test_clip_that_the_board_normalises(buffering: Any) -> None:
-    assert buffering.ask(Hello(1)).buffer_seconds == BUFFER_SECONDS
+    assert buffering.ask(Hello(PROTOCOL_VERSION)).buffer_seconds == BUFFER_SECONDS
     buffering.ask(buffered(1))
     for block in range(BLOCKS):
         assert buffering.ask(audio(1, block)).next_block == block + 1
@@ -96,7 +97,7 @@ def test_model_that_the_library_cannot_run(
     assert "cannot run its model" in device.read().text
     device.greet()
     assert device.ask(Ping(b"hi")) == Pong(b"hi")
-    assert device.ask(Hello(1)).model == "broken"
+    assert device.ask(Hello(PROTOCOL_VERSION)).model == "broken"
     reply = device.ask(Start(1, Norm.LIVE, 0, 0, 0, 0, 0, 0, 0))
     assert reply == Error(ErrorCode.AUDIO_ERROR, 0x02, 0, 2**32 + W2S_E_MODEL)
     device.close()

@@ -15,6 +15,7 @@ import pytest
 
 from wav2small_micro.link import codec
 from wav2small_micro.link.messages import (
+    PROTOCOL_VERSION,
     RESET_MAGIC,
     Audio,
     Counters,
@@ -35,7 +36,7 @@ SESSION = 3
 START = Start(SESSION, Norm.LIVE, 0, 2, 0, 1 << 10, 0, 0, 0)
 AUDIO = [Audio(SESSION, i, random.Random(i).randbytes(640)) for i in range(30)]
 CONVERSATION: list[Message] = [
-    Hello(1),
+    Hello(PROTOCOL_VERSION),
     START,
     *AUDIO[:5],
     Counters(),

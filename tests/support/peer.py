@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import pty
 import threading
 import tty
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from wav2small_micro.link import messages
 from wav2small_micro.link.codec import Frame, FrameReader, encode
@@ -143,7 +144,24 @@ class Peer(threading.Thread):
         assert self.start_request
         if self.start_request.window_segments and block % 5 == 4:
             segment = block // 5
-            self.event(messages.Window(self.session, segment, segment << 16, -1, 32768, 3277))
+            self.event(messages.Window(self.session, segment, segment << 16, -1, 32768, 3277, 0))
+
+    def listen(self, events: Iterable[Message]) -> None:
+        """What comes when its microphone is asked for: events, of session 0 until they are sent."""
+
+        def script(peer: Peer, frame: Frame) -> bool:
+            request = frame.message
+            if not isinstance(request, messages.Start) or request.session == self.session:
+                return False
+            assert request.source == messages.Source.MICROPHONE
+            self._forget()
+            self.session, self.start_request = request.session, request
+            self.send(messages.StartReply(self.session, 0, 0), frame.seq)
+            for event in events:
+                self.event(dataclasses.replace(event, session=self.session))
+            return True
+
+        self.script = script
 
     def finish(self, frame: Frame, request: messages.Finish) -> None:
         if request.blocks != len(self.pcm):

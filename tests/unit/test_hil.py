@@ -180,7 +180,7 @@ def test_the_books_of_a_line() -> None:
     assert [f.diagnosis for f in watch.findings(late_s=3.0)] == [Diagnosis.REPEATED]
     assert watch.books.latencies == {"PING": [2.0]}
     # Events are numbered from the boot on: 255 is followed by 0.
-    window = messages.Window(1, 0, 0, 0, 0, 0)
+    window = messages.Window(1, 0, 0, 0, 0, 0, 0)
     hear((window, 254), (window, 255), (window, 0), (window, 1))
     assert watch.books.missing == 0
     hear((window, 4))

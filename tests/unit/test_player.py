@@ -151,6 +151,36 @@ def test_it_stops_when_it_is_told_to(peer: Peer) -> None:
     assert peer.count(messages.Stop) == 1
 
 
+def test_a_microphone_of_the_board_goes_on_after_a_restart(peer: Peer, tmp_path: Path) -> None:
+    """Time, losses and the recording go on where they were."""
+    notes = Notes()
+    block = messages.Heard(0, 320, PCM[:320].tobytes())
+    windows = [messages.Window(0, i, 0, 0, 0, 1, 8000) for i in (1, 2)]
+
+    peer.listen([block, *windows])
+
+    @contextmanager
+    def connect(on_bytes: OnBytes) -> Iterator[Device]:
+        with Device(Tap(SerialTransport(peer.url), on_bytes), timing=TIMING) as device:
+            if peer.count(messages.Start) == 0:
+                threading.Timer(0.5, peer.reboot).start()
+            yield device
+
+    with Recording(tmp_path / "own") as recording:
+        Player([notes, recording], connect, None, seconds=2.6).run()
+    assert notes.states == ["connecting", "running", "lost", "running", "ended"]
+    assert [answer.seconds for answer in notes.answers] == [1.5, 2.0, 3.5, 4.0]
+    assert [answer.lost_seconds for answer in notes.answers] == [0.5, 0.5, 1.0, 1.0]
+    assert [answer.lost_windows for answer in notes.answers] == [1, 1, 2, 2]
+    assert [answer.lost_echo_seconds for answer in notes.answers] == [0.02, 0.02, 0.04, 0.04]
+    with wave.open(str(tmp_path / "own.wav")) as file:
+        pcm = np.frombuffer(file.readframes(9999), "<i2")
+    silence = np.zeros(320, np.int16)
+    assert np.array_equal(pcm, np.concatenate([silence, PCM[:320]] * 2))
+    starts = [m for m in peer.seen if isinstance(m, messages.Start)]
+    assert {(m.options, m.tap_mask) for m in starts} == {(messages.Option.AUDIO, 0)}
+
+
 def test_a_recording_is_whole_at_any_moment(tmp_path: Path) -> None:
     recording = Recording(tmp_path / "one")
     heard = recording.hearing(streaming.chunks(np.tile(PCM, 3)))

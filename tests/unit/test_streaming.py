@@ -10,10 +10,11 @@ import pytest
 from support.peer import Peer, is_block, once
 
 from wav2small_micro import streaming
+from wav2small_micro.errors import W2sError
 from wav2small_micro.link import messages
 from wav2small_micro.link.client import Device, Timing
 from wav2small_micro.link.codec import Frame
-from wav2small_micro.link.errors import DeviceError, DeviceReset
+from wav2small_micro.link.errors import DeviceError, DeviceReset, LinkLost
 from wav2small_micro.link.messages import ErrorCode, Source
 from wav2small_micro.link.transport import SerialTransport
 
@@ -115,8 +116,82 @@ def test_microphone_that_is_not_there(peer: Peer, device: Device) -> None:
         peer.refuse(frame, ErrorCode.NOT_SUPPORTED, Source.MICROPHONE)
 
     peer.script = once(refuse, lambda frame: isinstance(frame.message, messages.Start))
-    with pytest.raises(DeviceError, match="NOT_SUPPORTED"):
+    with pytest.raises(W2sError, match="peer has no microphone") as caught:
         next(streaming.listen(device))
+    assert "--mic" in caught.value.hint
+
+
+def test_another_refusal_of_the_microphone_is_passed_on(peer: Peer, device: Device) -> None:
+    peer.script = once(
+        lambda peer, frame: peer.refuse(frame, ErrorCode.MICROPHONE),
+        lambda frame: isinstance(frame.message, messages.Start),
+    )
+    with pytest.raises(DeviceError, match="microphone does not start"):
+        next(streaming.listen(device))
+
+
+def window(segment: int, lost: int = 0) -> messages.Window:
+    """An answer of a microphone."""
+    return messages.Window(0, segment, segment << 16, -1, 32768, 3277, lost)
+
+
+def test_answers_of_a_microphone(peer: Peer, device: Device) -> None:
+    peer.listen([window(0), window(1, lost=1600), window(3, lost=1600)])
+    answers = streaming.listen(device, window_segments=2)
+    found = [next(answers) for _ in range(3)]
+    assert [answer.seconds for answer in found] == [0.5, 1.1, 2.1]
+    assert [answer.lost_seconds for answer in found] == [0.0, 0.1, 0.1]
+    assert found[-1].lost_windows == 1
+    assert found[1].adv.tolist() == [1.0, -1 / 65536, 0.5]
+    answers.close()
+    assert peer.count(messages.Stop) == 1
+    start = next(m for m in peer.seen if isinstance(m, messages.Start))
+    assert (start.norm, start.window_segments, start.options) == (messages.Norm.LIVE, 2, 0)
+
+
+def test_audio_of_a_microphone_keeps_its_place(peer: Peer, device: Device) -> None:
+    """A block that was left out, one that came twice, and one that no microphone gives."""
+    pcm = np.arange(1, 961, dtype=np.int16)
+    blocks = [messages.Heard(0, at, pcm[at : at + 320].tobytes()) for at in (0, 640, 640)]
+    far = messages.Heard(0, 1 << 60, pcm[:320].tobytes())
+    peer.listen([*blocks, far, window(0)])
+    heard: list[np.ndarray] = []
+    (answer,) = streaming.listen(device, seconds=0.5, on_audio=heard.append)
+    expected = pcm.copy()
+    expected[320:640] = 0
+    assert np.array_equal(np.concatenate(heard), expected)
+    assert answer.lost_echo_seconds == 0.02
+    assert peer.count(messages.Stop) == 1
+    start = next(m for m in peer.seen if isinstance(m, messages.Start))
+    assert start.options == messages.Option.AUDIO
+
+
+@pytest.mark.parametrize(
+    ("restarts", "error"), [(True, DeviceReset), (False, LinkLost)], ids=["restarted", "deaf"]
+)
+def test_microphone_that_falls_silent(
+    peer: Peer,
+    device: Device,
+    monkeypatch: pytest.MonkeyPatch,
+    restarts: bool,
+    error: type[W2sError],
+) -> None:
+    monkeypatch.setattr(streaming, "_SILENCE_S", 0.2)
+    peer.listen([window(0)])
+    answers = streaming.listen(device)
+    next(answers)
+    peer.boots += restarts  # whose BOOT nobody heard
+    with pytest.raises(error):
+        next(answers)
+
+
+def test_microphone_whose_board_restarts(peer: Peer, device: Device) -> None:
+    peer.listen([window(0)])
+    answers = streaming.listen(device)
+    next(answers)
+    peer.reboot()
+    with pytest.raises(DeviceReset):
+        next(answers)
 
 
 def test_device_that_keeps_resetting_ends_the_stream(peer: Peer, device: Device) -> None:

@@ -10,7 +10,7 @@
 
 /// Constants ///
 
-#define LINK_PROTOCOL_VERSION 1u     /**< HELLO with another one is refused */
+#define LINK_PROTOCOL_VERSION 2u     /**< HELLO with another one is refused */
 #define LINK_MAX_PAYLOAD 1024u       /**< bytes */
 #define LINK_BLOCK_SAMPLES 320u      /**< samples in a full AUDIO, 20 ms */
 #define LINK_NAME_SIZE 24u           /**< bytes of a name, padded with zeros */
@@ -42,6 +42,7 @@ enum link_type {
     LINK_FAULT = 0xC2,
     LINK_BOOT = 0xC3,
     LINK_BLOCK_TICKS = 0xC4,
+    LINK_HEARD = 0xC5,
     LINK_ERROR = 0xFF,
 };
 
@@ -69,6 +70,8 @@ enum link_source {
 enum link_option {
     /** send a BLOCK_TICKS for every block */
     LINK_OPTION_PROFILE = 1,
+    /** send what the microphone heard, block by block, as HEARD */
+    LINK_OPTION_AUDIO = 2,
 };
 
 /** Bits of `flags` in HELLO_REPLY. */
@@ -139,8 +142,10 @@ enum link_error_code {
     LINK_ERROR_TOO_LONG = 8,
     /** the library refused the audio; detail: its w2s_status */
     LINK_ERROR_AUDIO_ERROR = 9,
-    /** a field has a value without meaning; detail: the value */
+    /** a field has a value without meaning here; detail: the value */
     LINK_ERROR_BAD_VALUE = 10,
+    /** the board's microphone does not start */
+    LINK_ERROR_MICROPHONE = 11,
 };
 
 /** Layers whose rows can be tapped. Bit n of `tap_mask` asks for layer n. */
@@ -205,7 +210,7 @@ typedef char link_audio_size_check[(sizeof(link_audio_t) == 8u) ? 1 : -1];
 /** FINISH, request. */
 typedef struct __attribute__((packed)) {
     uint32_t session; /**< the session */
-    uint32_t blocks;  /**< how many blocks the host sent [blocks] */
+    uint32_t blocks;  /**< how many blocks the host sent; source MICROPHONE: any [blocks] */
 } link_finish_t;
 typedef char link_finish_size_check[(sizeof(link_finish_t) == 8u) ? 1 : -1];
 
@@ -272,37 +277,39 @@ typedef char link_result_size_check[(sizeof(link_result_t) == 28u) ? 1 : -1];
 
 /** COUNTERS_REPLY, reply. */
 typedef struct __attribute__((packed)) {
-    uint32_t frames_ok;        /**< frames taken [frames] */
-    uint32_t crc_errors;       /**< frames with a wrong CRC [frames] */
-    uint32_t framing_errors;   /**< frames cut short, too long or not COBS [frames] */
-    uint32_t rx_overruns;      /**< bytes lost because the receive ring was full [bytes] */
-    uint32_t uart_errors;      /**< overrun, noise and framing errors of the UART */
-    uint32_t blocks_accepted;  /**< blocks of audio taken [blocks] */
-    uint32_t blocks_repeated;  /**< blocks that had been taken before [blocks] */
-    uint32_t blocks_refused;   /**< blocks that came too early [blocks] */
-    uint32_t tx_frames;        /**< frames sent [frames] */
-    uint32_t stack_size;       /**< size of the stack [bytes] */
-    uint32_t stack_high_water; /**< most of the stack that was ever in use [bytes] */
-    uint32_t tick_hz;          /**< rate of the ticks [Hz] */
-    uint64_t samples;          /**< samples in this session [samples] */
-    uint64_t ticks_front_end;  /**< in the log-mel front end [ticks] */
-    uint64_t ticks_network;    /**< in the network [ticks] */
-    uint64_t ticks_pool;       /**< in the attention pool and the head [ticks] */
-    uint64_t ticks_total;      /**< in the library altogether [ticks] */
-    uint64_t uptime;           /**< since the device started, sleep included [ticks] */
+    uint32_t frames_ok;           /**< frames taken [frames] */
+    uint32_t crc_errors;          /**< frames with a wrong CRC [frames] */
+    uint32_t framing_errors;      /**< frames cut short, too long or not COBS [frames] */
+    uint32_t rx_overruns;         /**< bytes lost because the receive ring was full [bytes] */
+    uint32_t uart_errors;         /**< overrun, noise and framing errors of the UART */
+    uint32_t microphone_overruns; /**< samples of the microphone lost [samples] */
+    uint32_t blocks_accepted;     /**< blocks of audio taken [blocks] */
+    uint32_t blocks_repeated;     /**< blocks that had been taken before [blocks] */
+    uint32_t blocks_refused;      /**< blocks that came too early [blocks] */
+    uint32_t tx_frames;           /**< frames sent [frames] */
+    uint32_t stack_size;          /**< size of the stack [bytes] */
+    uint32_t stack_high_water;    /**< most of the stack that was ever in use [bytes] */
+    uint32_t tick_hz;             /**< rate of the ticks [Hz] */
+    uint64_t samples;             /**< samples in this session [samples] */
+    uint64_t ticks_front_end;     /**< in the log-mel front end [ticks] */
+    uint64_t ticks_network;       /**< in the network [ticks] */
+    uint64_t ticks_pool;          /**< in the attention pool and the head [ticks] */
+    uint64_t ticks_total;         /**< in the library altogether [ticks] */
+    uint64_t uptime;              /**< since the device started, sleep included [ticks] */
 } link_counters_reply_t;
-typedef char link_counters_reply_size_check[(sizeof(link_counters_reply_t) == 96u) ? 1 : -1];
+typedef char link_counters_reply_size_check[(sizeof(link_counters_reply_t) == 100u) ? 1 : -1];
 
 /** WINDOW, event. */
 typedef struct __attribute__((packed)) {
-    uint32_t session;   /**< the session */
-    uint32_t segment;   /**< number of the half second that ended, from 0 */
-    int32_t arousal;    /**< arousal [Q16] */
-    int32_t dominance;  /**< dominance [Q16] */
-    int32_t valence;    /**< valence [Q16] */
-    uint32_t level_rms; /**< level of the half second [1/32768, RMS] */
+    uint32_t session;      /**< the session */
+    uint32_t segment;      /**< number of the half second that ended, from 0 */
+    int32_t arousal;       /**< arousal [Q16] */
+    int32_t dominance;     /**< dominance [Q16] */
+    int32_t valence;       /**< valence [Q16] */
+    uint32_t level_rms;    /**< level of the half second [1/32768, RMS] */
+    uint32_t lost_samples; /**< lost by the microphone in this session so far [samples] */
 } link_window_t;
-typedef char link_window_size_check[(sizeof(link_window_t) == 24u) ? 1 : -1];
+typedef char link_window_size_check[(sizeof(link_window_t) == 28u) ? 1 : -1];
 
 /** ROW, event. */
 typedef struct __attribute__((packed)) {
@@ -360,6 +367,14 @@ typedef struct __attribute__((packed)) {
     uint32_t reading;         /**< what one reading takes [ticks] */
 } link_block_ticks_t;
 typedef char link_block_ticks_size_check[(sizeof(link_block_ticks_t) == 88u) ? 1 : -1];
+
+/** HEARD, event. */
+typedef struct __attribute__((packed)) {
+    uint32_t session; /**< the session */
+    uint64_t sample;  /**< number of the first sample, from 0, lost ones counted [samples] */
+    int16_t pcm[];    /**< mono samples at 16 kHz [1/32768] */
+} link_heard_t;
+typedef char link_heard_size_check[(sizeof(link_heard_t) == 12u) ? 1 : -1];
 
 /** ERROR, reply. */
 typedef struct __attribute__((packed)) {

@@ -60,7 +60,7 @@ def stream(
         bool, typer.Option("--fast", help="Do not wait as a microphone would.")
     ] = False,
     record: Annotated[
-        Path | None, typer.Option(help="Also write PREFIX.csv, and PREFIX.wav of what went in.")
+        Path | None, typer.Option(help="Also write PREFIX.csv, and PREFIX.wav of what was heard.")
     ] = None,
     patience: Annotated[
         float, typer.Option(help="Seconds to wait for a device that has gone.")
@@ -152,4 +152,5 @@ class _JsonLines(Sink):
         level = answer.level_db if math.isfinite(answer.level_db) else None
         found |= {"q16": answer.adv_q16, "level_db": level, "lag_seconds": answer.lag_seconds}
         found |= {"lost_seconds": answer.lost_seconds, "lost_windows": answer.lost_windows}
+        found |= {"lost_echo_seconds": answer.lost_echo_seconds}
         print_json_line(found | {"delay_seconds": delay})

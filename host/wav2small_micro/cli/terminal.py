@@ -138,6 +138,8 @@ def losses(answer: WindowAnswer) -> str:
         found.append(f"{answer.lost_seconds:.1f} s of audio lost")
     if answer.lost_windows:
         found.append(f"{answer.lost_windows} answers lost")
+    if answer.lost_echo_seconds:
+        found.append(f"{answer.lost_echo_seconds:.1f} s of it not recorded")
     return ", ".join(found)
 
 

@@ -29,7 +29,15 @@ from wav2small_micro.link.errors import (
     LinkLost,
     WrongDevice,
 )
-from wav2small_micro.link.messages import ErrorCode, Layer, Message, Norm, ResetCause, Source
+from wav2small_micro.link.messages import (
+    ErrorCode,
+    Layer,
+    Message,
+    Norm,
+    Option,
+    ResetCause,
+    Source,
+)
 from wav2small_micro.link.session import Session, SessionAnswer
 from wav2small_micro.link.transport import Transport
 
@@ -182,6 +190,7 @@ class Device:
         taps: Iterable[Layer] = (),
         passing: Iterable[Layer] = (),
         profile: bool = False,
+        audio: bool = False,
     ) -> Session:
         """Begins a session.
 
@@ -189,7 +198,8 @@ class Device:
         `window_segments`: length of the sliding window in half seconds, 0 for no windows;
         `taps`: layers whose rows the device shall send; `passing`: likewise, for those who watch
         the transport: the session keeps none of them, however long it lasts; `profile`: a
-        BLOCK_TICKS for every block.
+        BLOCK_TICKS for every block; `audio`: what the board's microphone hears, which the session
+        keeps in `heard`.
         """
         if self.facts is None:
             self.hello()
@@ -197,7 +207,7 @@ class Device:
         number = secrets.randbelow(2**32 - 1) + 1
         mask = sum(1 << layer for layer in layers | frozenset(passing))
         self._abandon()
-        options = messages.Option.PROFILE if profile else 0
+        options = (Option.PROFILE if profile else 0) | (Option.AUDIO if audio else 0)
         request = messages.Start(number, norm, source, window_segments, options, mask, *stats)
         reply = self._request(request, messages.StartReply, self.timing.patience_s)
         self._session = Session(
@@ -208,6 +218,7 @@ class Device:
             layers,
             windowed=window_segments > 0,
             slow=norm is Norm.BUFFERED,
+            hears=source is Source.MICROPHONE,
         )
         return self._session
 
@@ -390,6 +401,8 @@ class Device:
             session.on_row(message)
         elif isinstance(message, messages.Window):
             session.on_window(message)
+        elif isinstance(message, messages.Heard):
+            session.on_heard(message)
         elif isinstance(message, messages.BlockTicks):
             session.profile.append(message)
         elif isinstance(message, messages.Error) and (

@@ -197,6 +197,10 @@ that arrives while it is at work ends `infer%`, and is then answered as ever.
    MISSING_AUDIO when blocks are missing.
 5. `STOP` ends a session early.
 
+With source MICROPHONE, which wants norm LIVE, the board hears by itself: nobody sends `AUDIO`. The
+session goes on until `FINISH`, `STOP`, another `START` or a restart, whether a host listens or
+not. `WINDOW` says how many samples were lost because the board was late.
+
 With norm LIVE and `window_segments` > 0 the device sends `WINDOW` every half second. Taps send the
 rows of any layer as `ROW`; a row is sent once, so a host that misses one starts the clip again.
 

@@ -23,7 +23,7 @@ from enum import Enum, IntEnum
 from functools import cache
 from typing import Annotated, Any, ClassVar, get_args, get_origin, get_type_hints
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 MAX_PAYLOAD = 1024  # bytes; three 20 ms blocks would fit, and no buffer of the device is larger
 BLOCK_SAMPLES = 320  # 20 ms at 16 kHz: the most that one AUDIO carries
 RESET_MAGIC = 0x52455345  # so that no bit error can become a reset
@@ -147,6 +147,7 @@ class Option(DocumentedEnum):
     """Bits of `options` in START."""
 
     PROFILE = 1, "send a BLOCK_TICKS for every block"
+    AUDIO = 2, "send what the microphone heard, block by block, as HEARD"
 
 
 class Flag(DocumentedEnum):
@@ -194,7 +195,8 @@ class ErrorCode(DocumentedEnum):
     NOT_SUPPORTED = 7, "this build or board cannot; detail: the value refused"
     TOO_LONG = 8, "more samples than fit the buffer of the build; detail: how many fit"
     AUDIO_ERROR = 9, "the library refused the audio; detail: its w2s_status"
-    BAD_VALUE = 10, "a field has a value without meaning; detail: the value"
+    BAD_VALUE = 10, "a field has a value without meaning here; detail: the value"
+    MICROPHONE = 11, "the board's microphone does not start"
 
 
 class Layer(DocumentedEnum):
@@ -327,7 +329,8 @@ class StartReply(Message, code=0x82, direction=Direction.REPLY):
 
 @dataclass(frozen=True)
 class Audio(Message, code=0x03, direction=Direction.REQUEST, reply="CREDIT"):
-    """One block of audio. Every block but the last has `block_samples` samples."""
+    """One block of audio. Every block but the last has `block_samples` samples. Refused with
+    BAD_STATE in a session of the board's microphone."""
 
     session: Annotated[U32, Doc("the session")]
     block: Annotated[U32, Doc("number of the block, from 0")]
@@ -350,7 +353,7 @@ class Finish(Message, code=0x04, direction=Direction.REQUEST, reply="RESULT"):
     """The audio is complete: flush and answer. Repeating it repeats the answer."""
 
     session: Annotated[U32, Doc("the session")]
-    blocks: Annotated[U32, Doc("how many blocks the host sent", "blocks")]
+    blocks: Annotated[U32, Doc("how many blocks the host sent; source MICROPHONE: any", "blocks")]
 
 
 @dataclass(frozen=True)
@@ -380,6 +383,7 @@ class CountersReply(Message, code=0x85, direction=Direction.REPLY):
     framing_errors: Annotated[U32, Doc("frames cut short, too long or not COBS", "frames")]
     rx_overruns: Annotated[U32, Doc("bytes lost because the receive ring was full", "bytes")]
     uart_errors: Annotated[U32, Doc("overrun, noise and framing errors of the UART")]
+    microphone_overruns: Annotated[U32, Doc("samples of the microphone lost", "samples")]
     blocks_accepted: Annotated[U32, Doc("blocks of audio taken", "blocks")]
     blocks_repeated: Annotated[U32, Doc("blocks that had been taken before", "blocks")]
     blocks_refused: Annotated[U32, Doc("blocks that came too early", "blocks")]
@@ -441,6 +445,7 @@ class Window(Message, code=0xC0, direction=Direction.EVENT):
     dominance: Annotated[I32, Doc("dominance", "Q16")]
     valence: Annotated[I32, Doc("valence", "Q16")]
     level_rms: Annotated[U32, Doc("level of the half second", "1/32768, RMS")]
+    lost_samples: Annotated[U32, Doc("lost by the microphone in this session so far", "samples")]
 
 
 @dataclass(frozen=True)
@@ -506,6 +511,16 @@ class BlockTicks(Message, code=0xC4, direction=Direction.EVENT):
     elapsed: Annotated[U32, Doc("all that passed since the block before", "ticks")]
     readings: Annotated[U32, Doc("how often the library read the clock", "readings")]
     reading: Annotated[U32, Doc("what one reading takes", "ticks")]
+
+
+@dataclass(frozen=True)
+class Heard(Message, code=0xC5, direction=Direction.EVENT):
+    """A block of the microphone's audio, when START asked for it. A device that is short of time
+    leaves some out: the answers do not wait for what is heard only."""
+
+    session: Annotated[U32, Doc("the session")]
+    sample: Annotated[U64, Doc("number of the first sample, from 0, lost ones counted", "samples")]
+    pcm: Annotated[PcmTail, Doc("mono samples at 16 kHz", "1/32768")]
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,12 @@ class Sink:
     def answer(self, answer: WindowAnswer, delay: float | None) -> None:
         """A window, ``delay`` seconds after its last half second was handed to the device."""
 
+    wants_audio = False
+    """Whether it wants to hear what a board's own microphone hears."""
+
+    def audio(self, pcm: np.ndarray) -> None:
+        """What the board's own microphone heard next: int16 at 16 kHz."""
+
 
 class Player:
     """Plays `audio`, chunks of int16 samples at 16 kHz, into the device that `connect` opens, or
@@ -115,8 +121,8 @@ class Player:
     When the device restarts, falls silent or is unplugged, the player tells its sinks, opens it
     again, and goes on with the audio that follows. `paced` audio waits as a microphone's would,
     and for the device; what a `capture` of it dropped is among the losses that the answers name.
-    With `log_mel` the rows of the front end come too. `seconds`: how long to listen to a device's
-    own microphone.
+    With `log_mel` the rows of the front end come too, unless a sink wants the audio of a device's
+    own microphone: the link has no room for both. `seconds`: how long to listen to that.
     """
 
     def __init__(
@@ -135,12 +141,16 @@ class Player:
         self._connect = connect
         self._audio = audio
         self._window_seconds = window_seconds
-        self._passing = (Layer.LOGMEL,) if log_mel else ()
+        self._on_audio = self._hear if any(sink.wants_audio for sink in sinks) else None
+        own = audio is None and self._on_audio is not None
+        self._passing = (Layer.LOGMEL,) if log_mel and not own else ()
         self._paced = paced
         self._capture = capture
         self._seconds = seconds
         self._samples = 0  # of audio, in sessions that are over
         self._unanswered = 0  # of those, after the last window
+        self._lost_windows = 0  # in sessions that are over
+        self._lost_echo = 0.0  # seconds, likewise
         self._heard = 0.0  # when the device last answered
         self._stop = threading.Event()
 
@@ -186,11 +196,11 @@ class Player:
             audio = None
             if self._audio is not None:
                 audio = _Handed(streaming.paced(self._audio) if self._paced else self._audio)
-            windows = 0
+            windows, last = 0, None
             try:
                 with closing(self._answers(device, audio, segments)) as answers:
                     for answer in answers:
-                        windows += 1
+                        windows, last = windows + 1, answer
                         self._heard = time.monotonic()
                         self._say(answer, audio)
                         if self._stop.is_set():
@@ -199,15 +209,27 @@ class Player:
                 if audio is not None:
                     self._samples += audio.samples
                     self._unanswered += max(0, audio.samples - windows * SEGMENT_SAMPLES)
+                if last is not None:
+                    self._end_session(last, own=audio is None)
+
+    def _end_session(self, last: WindowAnswer, *, own: bool) -> None:
+        """Keeps what the sessions to come must add; `own`: the device heard by itself."""
+        self._lost_windows += last.lost_windows
+        self._lost_echo += last.lost_echo_seconds
+        if own:
+            self._samples += round(last.seconds * RATE)
+            self._unanswered += round(last.lost_seconds * RATE)
 
     def _say(self, answer: WindowAnswer, audio: _Handed | None) -> None:
         """Tells the sinks an answer, in the time and with the losses of all sessions."""
-        dropped = answer.lost_seconds  # by the capture: a session of its own loses nothing
+        dropped = answer.lost_seconds  # by the capture, or by the device's own microphone
         delay = audio.age(answer.seconds - dropped) if audio else None
         told = replace(
             answer,
             seconds=answer.seconds + self._samples / RATE,
             lost_seconds=dropped + self._unanswered / RATE,
+            lost_windows=answer.lost_windows + self._lost_windows,
+            lost_echo_seconds=answer.lost_echo_seconds + self._lost_echo,
         )
         for sink in self._sinks:
             sink.answer(told, delay)
@@ -217,8 +239,14 @@ class Player:
     ) -> Generator[WindowAnswer, None, None]:
         options: dict[str, Any] = {"window_segments": segments, "passing": self._passing}
         if audio is None:
-            return streaming.listen(device, seconds=self._seconds, **options)
+            left = None if self._seconds is None else self._seconds - self._samples / RATE
+            return streaming.listen(device, seconds=left, on_audio=self._on_audio, **options)
         return streaming.stream(device, audio, restarts=0, capture=self._capture, **options)
+
+    def _hear(self, pcm: np.ndarray) -> None:
+        for sink in self._sinks:
+            if sink.wants_audio:
+                sink.audio(pcm)
 
     def _publish(self, data: bytes) -> None:
         for sink in self._sinks:

@@ -22,11 +22,13 @@ COLUMNS = ("seconds", *DIMENSIONS, *(f"{name}_q16" for name in DIMENSIONS), "lev
 
 
 class Recording(Sink):
-    """Writes ``PREFIX.csv``, a row an answer, and ``PREFIX.wav``, the audio that went in.
+    """Writes ``PREFIX.csv``, a row an answer, and ``PREFIX.wav``, the audio that went in, or
+    what the board's own microphone heard.
 
-    A board's own microphone is heard by the board alone: then there is no WAV. Raises W2sError
-    when one of the files is there already.
+    Raises W2sError when one of the files is there already.
     """
+
+    wants_audio = True
 
     def __init__(self, prefix: Path) -> None:
         self.csv_path = prefix.with_name(prefix.name + ".csv")
@@ -39,6 +41,7 @@ class Recording(Sink):
         self._rows = csv.writer(self._csv)
         self._rows.writerow(COLUMNS)
         self._wav: wave.Wave_write | None = None
+        self._waiting = b""  # for the WAV
 
     def __enter__(self) -> Recording:
         return self
@@ -49,30 +52,36 @@ class Recording(Sink):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._write()
         self._csv.close()
         if self._wav is not None:
             self._wav.close()
 
     def hearing(self, audio: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
         """The same chunks, on their way into the WAV."""
-        waiting = b""
         try:
             for chunk in audio:
-                waiting += np.ascontiguousarray(chunk, "<i2").tobytes()
-                if len(waiting) >= 2 * RATE * SEGMENT_SECONDS:
-                    self._hear(waiting)
-                    waiting = b""
+                self.audio(chunk)
                 yield chunk
         finally:
-            self._hear(waiting)
+            self._write()
 
-    def _hear(self, data: bytes) -> None:
+    def audio(self, pcm: np.ndarray) -> None:
+        """Into the WAV, a half second at a time."""
+        self._waiting += np.ascontiguousarray(pcm, "<i2").tobytes()
+        if len(self._waiting) >= 2 * RATE * SEGMENT_SECONDS:
+            self._write()
+
+    def _write(self) -> None:
+        if not self._waiting:
+            return
         if self._wav is None:
             self._wav = wave.open(str(self.wav_path), "wb")  # noqa: SIM115  closed by __exit__
             self._wav.setnchannels(1)
             self._wav.setsampwidth(2)
             self._wav.setframerate(RATE)
-        self._wav.writeframes(data)  # which also mends the sizes in the header
+        self._wav.writeframes(self._waiting)  # which also mends the sizes in the header
+        self._waiting = b""
 
     def answer(self, answer: WindowAnswer, delay: float | None) -> None:
         """A row of the CSV."""

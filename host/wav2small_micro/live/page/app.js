@@ -8,6 +8,7 @@ import { DIMENSIONS, drawChart, drawPlane, LogMel } from "./views.js";
 const element = (id) => document.getElementById(id);
 const FULL_SCALE = 32768;
 const SEGMENT_S = 0.5;
+const SAMPLE_RATE = 16000;
 const KEPT = 7200; // answers: an hour
 const BOARD_WINDOW = 4; // half seconds
 const RECONNECT_MS = [500, 1000, 2000, 5000];
@@ -43,11 +44,14 @@ function takeWindow(window) {
   const key = `${window.session} ${window.segment}`;
   if (seen.has(key)) return;
   seen.add(key);
+  const lostSeconds = window.lost_samples / SAMPLE_RATE; // by the board's own microphone
   if (!origins.has(window.session)) {
-    origins.set(window.session, (answers.at(-1)?.seconds ?? 0) - window.segment * SEGMENT_S);
+    const begin = (answers.at(-1)?.seconds ?? 0) - lostSeconds - window.segment * SEGMENT_S;
+    origins.set(window.session, begin);
   }
+  if (board && lostSeconds) lost = `, ${lostSeconds.toFixed(1)} s of audio`;
   const answer = {
-    seconds: origins.get(window.session) + (window.segment + 1) * SEGMENT_S,
+    seconds: origins.get(window.session) + lostSeconds + (window.segment + 1) * SEGMENT_S,
     session: window.session,
     segment: window.segment,
     q16: DIMENSIONS.map((name) => window[name]),
