@@ -32,7 +32,7 @@ WATCHED = [
     *("-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all"),
     "-fno-omit-frame-pointer",
 ]
-INCLUDES = ["include", "src", "lib/link", "lib/wav2small"]
+INCLUDES = ["include", "src", "lib/link", "lib/wav2small", "boards/usb"]
 LIMITS = ["-rss_limit_mb=1024", "-malloc_limit_mb=256", "-timeout=60"]
 MOST_INPUT = {"app": 512, "audio": 8192, "library": 1024, "reader": 8192}  # bytes; else 4096
 KEPT_FILES, KEPT_BYTES = 24, 6000  # of a corpus, and of a file in it
@@ -45,6 +45,7 @@ SOURCES = {
     "command": ("src/mlperf_command.c",),
     "app": (*_LINK, "src/[!m]*.c", "src/m[!a]*.c"),  # all but main.c
     "library": _LIBRARY,
+    "usb": ("boards/usb/usb_cdc.c",),
 }
 FAST = {"app": _LIBRARY}  # neither sanitized nor watched: `library` does that, and time is short
 _STATUS = re.compile(r"^#(\d+)\s+(\w+)\s+cov: (\d+) ft: (\d+) corp: (\d+)")
