@@ -20,7 +20,7 @@ KERNELS := firmware/lib/wav2small/kernels
 KERNEL_SETS := $(notdir $(patsubst %/,%,$(wildcard $(KERNELS)/*/)))
 CPPCHECK := --quiet --error-exitcode=1 --std=c99 --enable=warning,performance,portability \
             --inline-suppr --suppressions-list=firmware/cppcheck.suppressions \
-            $(addprefix -Ifirmware/,include src lib/link lib/wav2small boards/common)
+            $(addprefix -Ifirmware/,include src lib/link lib/pdm lib/wav2small boards/common)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test fuzz lint format sanitize clean distclean

@@ -7,7 +7,8 @@ name of a folder in models/, or a path. The kernel set is the board's `build.ker
 W2S_KERNELS: a folder of firmware/lib/wav2small/kernels. What is copied to RAM at start is
 `custom_placement` of platformio.ini, or W2S_PLACEMENT. W2S_MLPERF makes a firmware for the runner
 of MLPerf Tiny, W2S_BAUD gives the UART another rate: docs/mlperf-tiny.md. W2S_LINK takes another
-link than the board's first, one of its `build.links`.
+link than the board's first, one of its `build.links`, W2S_CLOCK another clock, one of its
+`build.clocks_mhz`.
 """
 
 import os
@@ -82,6 +83,16 @@ def link_macros(link: str, board) -> list[str]:
     return [f"W2S_LINK_{link.upper()}"]
 
 
+def clock_macros(clock: str, board) -> list[tuple[str, str]]:
+    """What another clock than the board's first is compiled with. Stops the build if the board has
+    none such."""
+    clocks = [str(mhz) for mhz in board.get("build.clocks_mhz", [])]
+    if clock not in clocks:
+        there = f"It has: {', '.join(clocks)} MHz." if clocks else "It has one."
+        sys.exit(f"Error: {board.id} has no clock {clock!r}. {there}")
+    return [("W2S_CLOCK_MHZ", clock)]
+
+
 def placement_scripts(name: str) -> list[str]:
     """The linker scripts of a placement. Stops the build if there is none of that name."""
     if name not in PLACEMENTS:
@@ -113,12 +124,13 @@ if os.environ.get("W2S_MLPERF"):
     env.Append(CPPDEFINES=mlperf_macros(os.environ["W2S_MLPERF"]))  # noqa: F821
 if os.environ.get("W2S_BAUD"):
     env.Append(CPPDEFINES=baud_macros(os.environ["W2S_BAUD"]))  # noqa: F821
+if os.environ.get("W2S_CLOCK"):
+    env.Append(CPPDEFINES=clock_macros(os.environ["W2S_CLOCK"], env.BoardConfig()))  # noqa: F821
 if os.environ.get("W2S_LINK"):
     env.Append(CPPDEFINES=link_macros(os.environ["W2S_LINK"], env.BoardConfig()))  # noqa: F821
 env.AddBuildMiddleware(optimise_library, "*/wav2small/*.c")  # noqa: F821
 env.AddBuildMiddleware(optimise_library, "*/pdm/*.c")  # noqa: F821
 add(env, "link", ROOT / "firmware" / "lib" / "link")  # noqa: F821
-add(env, "pdm", ROOT / "firmware" / "lib" / "pdm")  # noqa: F821
 add(
     env,  # noqa: F821
     "wav2small",

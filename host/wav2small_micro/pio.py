@@ -33,7 +33,7 @@ DEFAULT_ENV = "stm32f407_discovery"
 DEFAULT_MODEL = "wav2small-72k"
 PLACEMENTS = ("flash", "code", "weights", "both")
 """What may be copied to RAM at start: nothing, hot code, weights and tables, or both."""
-BUILD_SWITCHES = ("W2S_MLPERF", "W2S_BAUD", "W2S_LINK")
+BUILD_SWITCHES = ("W2S_MLPERF", "W2S_BAUD", "W2S_LINK", "W2S_CLOCK")
 """Environment variables that firmware/build.py reads: each value has a build folder of its own."""
 
 Progress = Callable[[str], None]

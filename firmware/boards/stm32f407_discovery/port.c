@@ -1,6 +1,6 @@
 /*
  * STM32F4DISCOVERY: clock from the 8 MHz crystal, link on USART2 (PA2 out, PA3 in), and PD0 high
- * while the core computes.
+ * while the core computes. The microphone is in i2s2.c.
  *
  * The same ELF runs in QEMU's netduinoplus2 (an STM32F405), where RCC, FLASH, GPIO and IWDG are
  * not modelled: they read 0 and ignore writes. So no wait is unbounded, and the emulator has its
@@ -16,8 +16,27 @@
 #include "uart.h"
 
 #define HSI_HZ 16000000u
-#define FULL_SPEED_HZ 168000000u
+#define EMULATED_HZ 168000000u /* fixed by the machine */
+
+/* The PLL takes 8 MHz / 4 or 16 MHz / 8 = 2 MHz, times N, by P (RM0090, 7.3.2). Wait states at 2.7
+ * to 3.6 V: table 10. APB1 runs at 42 MHz at most, APB2 at 84 (7.2). The voltage may be lower where
+ * the clock is at most 144 MHz (5.1.3). */
+#if W2S_CLOCK_MHZ == 168
+#define PLL_FACTORS (RCC_PLLCFGR_N(168u) | RCC_PLLCFGR_P(2u)) /* 336 MHz, 168 MHz */
+#define WAIT_STATES 5u
 #define APB1_DIVIDER 4u
+#define BUS_DIVIDERS (RCC_CFGR_PPRE1_DIV4 | RCC_CFGR_PPRE2_DIV2)
+#define VOLTAGE_SCALE PWR_CR_VOS
+#elif W2S_CLOCK_MHZ == 64
+#define PLL_FACTORS (RCC_PLLCFGR_N(128u) | RCC_PLLCFGR_P(4u)) /* 256 MHz, 64 MHz */
+#define WAIT_STATES 2u
+#define APB1_DIVIDER 2u
+#define BUS_DIVIDERS (RCC_CFGR_PPRE1_DIV2 | RCC_CFGR_PPRE2_DIV1)
+#define VOLTAGE_SCALE 0u
+#else
+#error "this board runs at 168 or 64 MHz"
+#endif
+#define FULL_SPEED_HZ (W2S_CLOCK_MHZ * 1000000u)
 
 /* Polls; a few ms at 16 MHz. The crystal starts in 2 ms and the PLL locks in 0.3 ms (datasheet
  * DS8626, HSE oscillator and PLL characteristics). */
@@ -32,13 +51,10 @@ static bool wait_for(volatile const uint32_t *reg, uint32_t mask, uint32_t value
     return false;
 }
 
-/* 8 MHz / 4 or 16 MHz / 8 = 2 MHz, times 168 = 336 MHz, / 2 = 168 MHz (RM0090, 7.3.2). */
+/* Q is for peripherals not used here: 7 is its least at 336 MHz, for 48 MHz. */
 static uint32_t pll_config(bool crystal) {
-    const uint32_t n = 168u << 6;
-    const uint32_t p = 0u << 16; /* divides by 2 */
-    const uint32_t q = 7u << 24; /* 48 MHz, for peripherals not used here */
-    uint32_t source = crystal ? RCC_PLLCFGR_SRC_HSE | 4u : 8u;
-    return source | n | p | q;
+    const uint32_t source = crystal ? RCC_PLLCFGR_SRC_HSE | 4u : 8u;
+    return source | PLL_FACTORS | RCC_PLLCFGR_Q(7u);
 }
 
 static uint32_t apb1_hz(uint32_t clock_hz) {
@@ -49,24 +65,24 @@ static uint32_t apb1_hz(uint32_t clock_hz) {
  * Without the PLL the core stays at 16 MHz, where the link still works. */
 uint32_t port_clock_init(bool emulated) {
     if (emulated) {
-        return FULL_SPEED_HZ; /* fixed by the machine */
+        return EMULATED_HZ;
     }
     RCC_APB1ENR |= RCC_APB1ENR_PWR;
-    PWR_CR |= PWR_CR_VOS;
+    (void)RCC_APB1ENR; /* the clock needs two cycles to arrive: a read takes as long */
+    PWR_CR = (PWR_CR & ~PWR_CR_VOS) | VOLTAGE_SCALE;
     RCC_CR |= RCC_CR_HSEON;
     RCC_PLLCFGR = pll_config(wait_for(&RCC_CR, RCC_CR_HSERDY, RCC_CR_HSERDY));
     RCC_CR |= RCC_CR_PLLON;
     if (!wait_for(&RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY)) {
         return HSI_HZ;
     }
-    /* 5 wait states at 168 MHz and 2.7 to 3.6 V (RM0090, table 10); they must be in force before
-     * the clock is raised (3.5.1). */
-    FLASH_ACR = FLASH_ACR_5_WAIT_STATES | FLASH_ACR_PREFETCH | FLASH_ACR_INSTRUCTION_CACHE |
-                FLASH_ACR_DATA_CACHE;
-    if (!wait_for(&FLASH_ACR, FLASH_ACR_LATENCY, FLASH_ACR_5_WAIT_STATES)) {
+    /* The wait states must be in force before the clock is raised (RM0090, 3.5.1). */
+    FLASH_ACR = FLASH_ACR_WAIT_STATES(WAIT_STATES) | FLASH_ACR_PREFETCH |
+                FLASH_ACR_INSTRUCTION_CACHE | FLASH_ACR_DATA_CACHE;
+    if (!wait_for(&FLASH_ACR, FLASH_ACR_LATENCY, FLASH_ACR_WAIT_STATES(WAIT_STATES))) {
         return HSI_HZ;
     }
-    RCC_CFGR = RCC_CFGR_PPRE1_DIV4 | RCC_CFGR_PPRE2_DIV2;
+    RCC_CFGR = BUS_DIVIDERS;
     RCC_CFGR |= RCC_CFGR_SW_PLL;
     (void)wait_for(&RCC_CFGR, RCC_CFGR_SWS, RCC_CFGR_SWS_PLL);
     return FULL_SPEED_HZ;
@@ -97,7 +113,7 @@ uint8_t port_reset_cause(void) {
 /* PA2 and PA3 to alternate function 7, pull-up on the receiver so that an open wire is idle. */
 static void uart_pins(void) {
     RCC_AHB1ENR |= RCC_AHB1ENR_GPIOA;
-    (void)RCC_AHB1ENR; /* the clock needs two cycles to arrive: a read takes as long */
+    (void)RCC_AHB1ENR;
     GPIOA_AFRL = (GPIOA_AFRL & ~(0xFFu << 8)) | (0x77u << 8);
     GPIOA_OSPEEDR |= 0xAu << 4;
     GPIOA_PUPDR = (GPIOA_PUPDR & ~(0xFu << 4)) | (0x4u << 4);
@@ -108,8 +124,8 @@ void port_uart_init(uint32_t clock_hz) {
     uart_pins();
     RCC_APB1ENR |= RCC_APB1ENR_USART2;
     (void)RCC_APB1ENR;
-    /* 16 samples a bit: BRR is the divider itself. 42 MHz / 46 = 913043, 0.9 % slow, where the
-     * receiver allows 3.3 % (RM0090, 30.3.5). */
+    /* 16 samples a bit: BRR is the divider itself. 42 MHz / 46 = 913043, 0.9 % slow, or
+     * 32 MHz / 35 = 914286, 0.8 %; the receiver allows 3.3 % (RM0090, 30.3.5). */
     USART2_BRR = (apb1_hz(clock_hz) + PORT_UART_BAUD / 2u) / PORT_UART_BAUD;
     USART2_CR1 = USART_CR1_UE | USART_CR1_RXNEIE | USART_CR1_TE | USART_CR1_RE;
     cortexm_enable_irq(PORT_UART_IRQ);

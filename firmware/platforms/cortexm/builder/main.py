@@ -134,6 +134,12 @@ env.Append(
 # Before the others: a script of placement/ that firmware/build.py adds comes in between.
 env.Prepend(LINKFLAGS=["-Wl,-T," + str(memory)])
 
+# Of firmware/lib, what the board's own code needs.
+for library in board.get("build.libraries", []):
+    folder = boards.parent / "lib" / library
+    env.Append(CPPPATH=[str(folder)])
+    env.BuildSources(str(Path("$BUILD_DIR", library)), str(folder))
+
 for folder in board.get("build.sources"):
     env.Append(CPPPATH=[str(boards / folder)])
     env.BuildSources(str(Path("$BUILD_DIR", "boards", folder)), str(boards / folder))
