@@ -296,8 +296,9 @@ def listen(
     passing: Collection[Layer] = (),
     seconds: float | None = None,
     on_audio: Callable[[np.ndarray], None] | None = None,
+    stop: threading.Event | None = None,
 ) -> Generator[WindowAnswer, None, None]:
-    """Yields the windows of the board's own microphone, for `seconds` or until closed.
+    """Yields the windows of the board's own microphone, for `seconds`, until `stop` or closed.
 
     `on_audio` gets what it hears, int16 at 16 kHz in order, silence in the place of what was lost.
     Raises W2sError where the board has no microphone, DeviceReset when it restarts, LinkLost when
@@ -308,6 +309,8 @@ def listen(
     begin = heard = time.monotonic()
     try:
         while seconds is None or time.monotonic() - begin < seconds:
+            if stop is not None and stop.is_set():
+                break
             session.poll(_POLL_S)
             while session.heard and on_audio is not None:
                 block = session.heard.popleft()

@@ -240,7 +240,8 @@ class Player:
         options: dict[str, Any] = {"window_segments": segments, "passing": self._passing}
         if audio is None:
             left = None if self._seconds is None else self._seconds - self._samples / RATE
-            return streaming.listen(device, seconds=left, on_audio=self._on_audio, **options)
+            options |= {"seconds": left, "on_audio": self._on_audio, "stop": self._stop}
+            return streaming.listen(device, **options)
         return streaming.stream(device, audio, restarts=0, capture=self._capture, **options)
 
     def _hear(self, pcm: np.ndarray) -> None:
