@@ -25,7 +25,7 @@ static inline int16_t level_sample(level_t *level, int32_t x) {
     const int32_t y = x - level->mean;
     level->mean += (y + (1 << (LEVEL_MEAN_SHIFT - 1))) >> LEVEL_MEAN_SHIFT;
     const int32_t z = (int32_t)(((int64_t)y * level->multiplier + 0x80000000) >> 32);
-    return (int16_t)(z > INT16_MAX ? INT16_MAX : z < INT16_MIN ? INT16_MIN : z);
+    return (int16_t)(z == (int16_t)z ? z : (z >> 31) ^ INT16_MAX);
 }
 
 #endif

@@ -14,35 +14,54 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "pdm_simd.h"
 #include "pdm_tables.h"
-
-#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
-#include <arm_acle.h>
-#endif
 
 const pdm_clock pdm_1024khz = {1024000, 2, pdm_table_1024khz};
 const pdm_clock pdm_2048khz = {2048000, 4, pdm_table_2048khz};
 
 /// First filter ///
 
-static int16_t take_sample(uint64_t *lanes) {
-    const int32_t sample = (int32_t)(*lanes & 0xFFFF) - 32768;
-    *lanes >>= 16;
+// Four bytes of bits: the earlier two in the lower half.
+static uint32_t word_of(const uint8_t *bits, unsigned turn) {
+    const uint32_t word =
+        bits[0] | (uint32_t)bits[1] << 8 | (uint32_t)bits[2] << 16 | (uint32_t)bits[3] << 24;
+    return word >> turn | word << (-turn & 31);
+}
+
+// The sample that is complete, whose lane goes.
+static inline int16_t take_sample(pdm_lanes *lanes) {
+    const int32_t sample = (int32_t)(lanes->low & 0xFFFF) - 32768;
+    lanes->low = lanes->low >> 16 | lanes->high << 16;
+    lanes->high >>= 16;
     return (int16_t)sample;
 }
 
 // `bytes` of bits, a multiple of 4, to samples; returns their end.
 static int16_t *decimate(pdm_t *pdm, const uint8_t *bits, size_t bytes, int16_t *samples) {
     const uint64_t(*const table)[256] = pdm->clock->table;
-    const bool two = pdm->clock->bytes == 2;  // samples in 4 bytes, instead of one
-    const uint64_t(*const second)[256] = two ? table : table + 2;
-    const unsigned layout = pdm->layout;
-    uint64_t lanes = pdm->lanes;
-    for (const uint8_t *const end = bits + bytes; bits != end; bits += 4) {
-        lanes += table[0][bits[layout]] + table[1][bits[1 ^ layout]];
-        if (two) *samples++ = take_sample(&lanes);
-        lanes += second[0][bits[2 ^ layout]] + second[1][bits[3 ^ layout]];
-        *samples++ = take_sample(&lanes);
+    // Which of two bytes comes first only says which table is whose: their sum is the same.
+    const uint64_t *const low = table[pdm->layout != PDM_BYTES];
+    const uint64_t *const high = table[pdm->layout == PDM_BYTES];
+    const unsigned turn = pdm->layout == PDM_WORDS ? 16 : 0;
+    const uint8_t *const end = bits + bytes;
+    pdm_lanes lanes = pdm->lanes;
+    if (pdm->clock->bytes == 2) {
+        for (; bits != end; bits += 4) {
+            const uint32_t word = word_of(bits, turn);
+            lanes = pdm_add(lanes, low + (word & 0xFF), high + (word >> 8 & 0xFF));
+            *samples++ = take_sample(&lanes);
+            lanes = pdm_add(lanes, low + (word >> 16 & 0xFF), high + (word >> 24));
+            *samples++ = take_sample(&lanes);
+        }
+    } else {
+        const uint64_t *const later_low = low + 512, *const later_high = high + 512;
+        for (; bits != end; bits += 4) {
+            const uint32_t word = word_of(bits, turn);
+            lanes = pdm_add(lanes, low + (word & 0xFF), high + (word >> 8 & 0xFF));
+            lanes = pdm_add(lanes, later_low + (word >> 16 & 0xFF), later_high + (word >> 24));
+            *samples++ = take_sample(&lanes);
+        }
     }
     pdm->lanes = lanes;
     return samples;
@@ -50,37 +69,34 @@ static int16_t *decimate(pdm_t *pdm, const uint8_t *bits, size_t bytes, int16_t 
 
 /// Second filter ///
 
-// Two samples, or two taps, as they lie in memory.
-static uint32_t pair(const int16_t *at) {
-    uint32_t two;
-    memcpy(&two, at, sizeof two);
-    return two;
+// Two sums at 16 kHz, which lie four samples apart: what was loaded serves both.
+typedef struct {
+    int32_t first, second;
+} sums;
+
+static inline sums add_four(sums s, pdm_four here, pdm_four next) {
+    s.first = pdm_multiply(here.x1, next.c1, pdm_multiply(here.x0, next.c0, s.first));
+    s.second = pdm_multiply(next.x1, next.c1, pdm_multiply(next.x0, next.c0, s.second));
+    return s;
 }
 
-// sum + a[0] b[0] + a[1] b[1].
-static int32_t multiply(uint32_t a, uint32_t b, int32_t sum) {
-#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
-    return __smlad((int16x2_t)a, (int16x2_t)b, sum);
-#else
-    return sum + (int16_t)(a & 0xFFFF) * (int16_t)(b & 0xFFFF) +
-           (int16_t)(a >> 16) * (int16_t)(b >> 16);
-#endif
-}
-
-// Two neighbours at 16 kHz at once: a tap that was loaded serves both.
 static void filter(pdm_t *pdm, int16_t pcm[PDM_SAMPLES]) {
     for (const int16_t *x = pdm->samples; x < pdm->samples + PDM_BLOCK; x += 8) {
-        int32_t first = 0, second = 0;
-        uint32_t x0 = pair(x), x1 = pair(x + 2);
-        for (unsigned i = 0; i < PDM_TAPS; i += 4) {
-            const uint32_t c0 = pair(pdm_taps + i), c1 = pair(pdm_taps + i + 2);
-            first = multiply(x1, c1, multiply(x0, c0, first));
-            x0 = pair(x + i + 4);
-            x1 = pair(x + i + 6);
-            second = multiply(x1, c1, multiply(x0, c0, second));
+        sums s = {0, 0};
+        pdm_four f = pdm_load_four(pdm_taps, x);
+        for (const int16_t *c = pdm_taps, *next = x + 4; c != pdm_taps + PDM_TAPS;
+             c += 16, next += 16) {
+            pdm_four g = pdm_load_four(c, next);
+            s = add_four(s, f, g);
+            f = pdm_load_four(c + 4, next + 4);
+            s = add_four(s, g, f);
+            g = pdm_load_four(c + 8, next + 8);
+            s = add_four(s, f, g);
+            f = pdm_load_four(c + 12, next + 12);
+            s = add_four(s, g, f);
         }
-        *pcm++ = level_sample(&pdm->level, first >> 1);
-        *pcm++ = level_sample(&pdm->level, second >> 1);
+        *pcm++ = level_sample(&pdm->level, s.first >> 1);
+        *pcm++ = level_sample(&pdm->level, s.second >> 1);
     }
     memmove(pdm->samples, pdm->samples + PDM_BLOCK, (PDM_TAPS - 4) * sizeof *pdm->samples);
 }

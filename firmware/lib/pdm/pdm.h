@@ -35,9 +35,14 @@ typedef enum {
     PDM_WORDS = 3,      // little-endian: SAI and I2S with registers of 32 bits
 } pdm_layout;
 
+// Four sums of the first filter, of 16 bits each: the next sample is the lowest.
+typedef struct {
+    uint32_t low, high;
+} pdm_lanes;
+
 // Everything between two calls. 340 bytes.
 typedef struct {
-    uint64_t lanes;  // four sums of the first filter, 16 bits each: the next sample is the lowest
+    pdm_lanes lanes;
     const pdm_clock *clock;
     pdm_layout layout;
     uint32_t waiting;  // new samples in `samples`

@@ -52,6 +52,9 @@ def bench(
     record: Annotated[
         bool, typer.Option("--record", help="Make this the committed record.")
     ] = False,
+    microphones: Annotated[
+        bool, typer.Option("--microphones", help="Instead: what listening costs, PDM and I2S.")
+    ] = False,
     validate: Annotated[
         bool, typer.Option("--validate", help="Instead: the cycle model against published counts.")
     ] = False,
@@ -73,6 +76,9 @@ def bench(
     """
     if validate:
         _validate(source, scheme, cflags.split(), json)
+        return
+    if microphones:
+        _microphones(json)
         return
     pcm = benches.audio(seconds)
     results = benches.merge(
@@ -154,6 +160,32 @@ def _validate(source: Path | None, schemes: list[str] | None, flags: list[str], 
             highlight=False,
         )
     out.print(f"Published by {counts.publication}", highlight=False, soft_wrap=True)
+
+
+# --- Microphones ---------------------------------------------------------------------------------
+
+
+def _microphones(json: bool) -> None:
+    from wav2small_micro.profiler import microphones
+
+    with err.status("measuring firmware/lib/pdm"):
+        found = microphones.run()
+    if json:
+        print_json(found)
+        return
+    rows = [
+        (
+            row["microphone"],
+            _millions(row["instructions"]),
+            *(_millions(row["cycles_by_refill"][str(p)]) for p in cycles.REFILLS),
+            f"{row['ram']:,}",
+            f"{row['flash']:,}",
+        )
+        for row in found["rows"]
+    ]
+    spread = (f"P={p}" for p in cycles.REFILLS)
+    columns = ["", "M instructions", *spread, "state", "flash"]
+    out.print(table("To 16 kHz on a Cortex-M4, per second: M cycles, bytes", columns, rows))
 
 
 # --- For people ---------------------------------------------------------------------------------

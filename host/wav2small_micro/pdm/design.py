@@ -76,9 +76,11 @@ def second_taps() -> Int:
     cosines = 2 * np.cos(2 * np.pi * np.outer(hz, delays) / MIDDLE_HZ)
     weight = np.ones(len(hz))
     for _ in range(_ITERATIONS):
+        # einsum: the same everywhere, where products of BLAS differ, and wait for its threads.
         weighted = (weight * scale**2)[:, None] * cosines
-        half = np.linalg.solve(weighted.T @ cosines, weighted.T @ wanted)
-        weight = weight * scale * np.abs(cosines @ half - wanted)
+        square = np.einsum("fi,fj->ij", weighted, cosines)
+        half = np.linalg.solve(square, np.einsum("fi,f->i", weighted, wanted))
+        weight = weight * scale * np.abs(np.einsum("fi,i->f", cosines, half) - wanted)
         weight = np.maximum(weight / weight.mean(), 1e-9)
     taps = np.concatenate([half, half[::-1]])
     return np.round(taps * (_SUM / np.abs(taps).sum())).astype(np.int64)

@@ -59,7 +59,7 @@ class Image:
 
     def _read_symbols(self, elf: ELFFile) -> None:
         self.functions: dict[str, Span] = {}
-        self._objects: dict[str, Span] = {}
+        self.objects: dict[str, Span] = {}
         mapping: list[tuple[int, bool]] = []
         symbols = elf.get_section_by_name(".symtab")
         if not isinstance(symbols, SymbolTableSection):
@@ -72,7 +72,7 @@ class Image:
             elif kind == "STT_FUNC" and symbol["st_shndx"] != "SHN_UNDEF":
                 self.functions[symbol.name] = Span(begin & ~1, (begin & ~1) + size)
             elif kind == "STT_OBJECT":
-                self._objects[symbol.name] = Span(begin, begin + size)
+                self.objects[symbol.name] = Span(begin, begin + size)
         self._mapping = sorted(mapping)
         self._by_address = sorted((span.begin, name) for name, span in self.functions.items())
 
@@ -111,17 +111,17 @@ class Image:
 
     def handlers(self) -> list[int]:
         """Addresses of the exception handlers, from the vector table; the reset's left out."""
-        if "vectors" not in self._objects:
+        if "vectors" not in self.objects:
             raise W2sError(f"{self.path} has no vector table", "firmware/boards/common/startup.c")
-        data = self.read(self._objects["vectors"])
+        data = self.read(self.objects["vectors"])
         words = [int.from_bytes(data[i : i + 4], "little") for i in range(0, len(data), 4)]
         return sorted({word & ~1 for word in words[2:] if word})
 
     def flash(self) -> Span:
         """The section that begins with the vector table: what is linked into flash."""
-        if "vectors" not in self._objects:
+        if "vectors" not in self.objects:
             raise W2sError(f"{self.path} has no vector table", "firmware/boards/common/startup.c")
-        at = self._objects["vectors"].begin
+        at = self.objects["vectors"].begin
         return next(Span(c.begin, c.end) for c in self.code if c.begin <= at < c.end)
 
     def functions_of(self, source: str) -> list[Span]:
@@ -159,13 +159,13 @@ class Image:
 
     def member(self, variable: str, *path: str) -> Span:
         """Where a member of a struct variable lies: ``member("app", "session", "engine")``."""
-        if variable not in self._objects:
+        if variable not in self.objects:
             raise W2sError(f"{self.path} has no variable {variable}", "")
         with self.path.open("rb") as file:
             for unit in _units(ELFFile(file), self.path):
                 for die in unit.get_top_DIE().iter_children():
                     if die.tag == "DW_TAG_variable" and _text(die, "DW_AT_name") == variable:
-                        begin = self._objects[variable].begin
+                        begin = self.objects[variable].begin
                         offset, size = _offset(die, path, self.path)
                         return Span(begin + offset, begin + offset + size)
         raise W2sError(f"{self.path} does not describe {variable}", "built without -g?")

@@ -16,7 +16,6 @@ import re
 import subprocess
 import tarfile
 import tempfile
-import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,23 +24,14 @@ from typing import Any
 
 import numpy as np
 
-from wav2small_micro.emulator import QEMU
 from wav2small_micro.errors import W2sError
 from wav2small_micro.paths import repo_root
-from wav2small_micro.profiler import parts, plugin, timing
+from wav2small_micro.profiler import program
 from wav2small_micro.profiler.cycles import DEFAULT_REFILL, REFILLS
 from wav2small_micro.profiler.image import Image, Span
 
-FLAGS = (
-    "-mthumb", "-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16",
-    "-O3", "-std=gnu99", "-ffunction-sections", "-fdata-sections", "-g",
-)  # fmt: skip
-"""pqm4's, as far as they change code."""
-_LINK = ("--specs=nosys.specs", "-nostartfiles", "-Wl,--gc-sections", "-Wl,-z,noexecstack")
-_MACHINE = "mps2-an386"
-_HASHING = ("fips202.c", "sha2.c")
 _PATIENCE_S = 900.0
-_POLL_S = 0.1
+_HASHING = ("fips202.c", "sha2.c")
 
 
 @dataclass(frozen=True)
@@ -220,10 +210,8 @@ _HARNESS = """\
 
 #define CAT(a, b) a##b
 #define NAME(what) CAT({prefix}, what)
-#define MARK(name) __attribute__((noinline, used)) void name(void) {{ __asm volatile(""); }}
 
-MARK(mark_begin) {marks}
-MARK(mark_end)
+{marks}
 
 /* No random numbers: the same ones every time (xorshift, Marsaglia 2003). */
 int PQCLEAN_randombytes(uint8_t *output, size_t n) {{
@@ -256,17 +244,6 @@ void free(void *block) {{
 
 static uint8_t pk[NAME(CRYPTO_PUBLICKEYBYTES)], sk[NAME(CRYPTO_SECRETKEYBYTES)];
 {body}
-
-__attribute__((noreturn)) void start(void) {{
-    run();
-    mark_end();
-    for (;;) {{ }}
-}}
-
-extern uint32_t stack_top;
-__attribute__((section(".vectors"), used)) const void *const vectors[16] = {{
-    (void *)0x3FFFF0u, (void *)start,
-}};
 """
 _KEM = """
 static uint8_t ct[NAME(CRYPTO_CIPHERTEXTBYTES)], a[NAME(CRYPTO_BYTES)], b[NAME(CRYPTO_BYTES)];
@@ -310,55 +287,25 @@ def build(root: Path, scheme: str, folder: Path, flags: Sequence[str] = ()) -> P
     harness.write_text(
         _HARNESS.format(
             prefix=prefix[1],
-            marks="".join(f"MARK(mark_{name}) " for name in _OPERATIONS[kind]),
+            marks=program.marks(_OPERATIONS[kind]),
             body=_KEM if kind == "crypto_kem" else _SIGN,
         )
     )
-    script = folder / "flat.ld"
-    script.write_text(_SCRIPT)
     sources = [harness, *sorted(code.glob("*.c")), *(root / "common" / name for name in _HASHING)]
-    command = ["arm-none-eabi-gcc", *FLAGS, *flags, *_LINK, "-T", script, f"-I{code}"]
-    command += [f"-I{root / 'common'}", "-o", elf, *sources]
-    try:
-        answer = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    except OSError:
-        raise W2sError("arm-none-eabi-gcc does not run", "make setup installs it") from None
-    if answer.returncode != 0:
-        raise W2sError(f"{scheme} does not compile:\n{answer.stderr[-2000:]}", "")
+    program.build(elf, sources, [*flags, f"-I{code}", f"-I{root / 'common'}"])
     return elf
-
-
-# The board's first 4 MB are memory for code and data alike; it starts cleared.
-_SCRIPT = """
-ENTRY(start)
-SECTIONS {
-    .text 0 : { KEEP(*(.vectors)) *(.text*) *(.rodata*) }
-    .ARM.exidx : { *(.ARM.exidx*) }
-    .data : ALIGN(8) { *(.data*) }
-    .bss : ALIGN(8) { *(.bss*) *(COMMON) }
-    end = .;
-}
-"""
 
 
 def measure(elf: Path, folder: Path) -> dict[str, np.ndarray]:
     """Each operation's instructions and cycles for each refill, (2, 1 + refills): of all but
     hashing, and of hashing."""
-    image = Image(elf)
-    table = plugin.Table(image.code, Span(0xFFFFFF00, 0xFFFFFF04))
-    timing.fill(table, image)
-    for span in _hashing(image):
-        table.at(span)["scope"] = parts.Scope.INTERRUPT
-    names = [name for name in image.functions if name.startswith("mark_")]
-    for number, name in enumerate(names, 1):
-        table.at(image.functions[name])["event"][0] = number
-    session = plugin.Session(folder, table, capacity=1000)
-    events = _execute(elf, session, names.index("mark_end") + 1)
-    seen = [names[int(kind) - 1] for kind in events["kind"]]
-    totals = parts.vectors(events["totals"])[:, (parts.Scope.WORK, parts.Scope.INTERRUPT)]
-    return {
-        seen[i].removeprefix("mark_"): totals[i] - totals[i - 1] for i in range(1, len(seen) - 1)
-    }
+    return program.measure(
+        elf,
+        folder,
+        apart=_hashing(Image(elf)),
+        patience_s=_PATIENCE_S,
+        hint="its operations do not agree with each other: is the checkout a released one?",
+    )
 
 
 def _hashing(image: Image) -> Iterator[Span]:
@@ -370,30 +317,3 @@ def _hashing(image: Image) -> Iterator[Span]:
     for name in ("malloc", "free"):
         if name in image.functions:
             yield image.functions[name]
-
-
-def _execute(elf: Path, session: plugin.Session, last: int) -> np.ndarray:
-    """The events up to the last mark."""
-    command = [QEMU, "-M", _MACHINE, "-kernel", str(elf), "-display", "none"]
-    command += ["-monitor", "none", "-serial", "null", *session.options()]
-    try:
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    except OSError:
-        raise W2sError(f"{QEMU} is not installed", "sudo apt-get install qemu-system-arm") from None
-    try:
-        deadline = time.monotonic() + _PATIENCE_S
-        while not np.any(session.events()["kind"] == last):
-            if process.poll() is not None:
-                raise W2sError(
-                    f"{elf.stem} ended early",
-                    "its operations do not agree with each other: is the checkout a released one?",
-                )
-            if time.monotonic() > deadline:
-                raise W2sError(f"{elf.name} does not end in {_PATIENCE_S:.0f} s", "")
-            time.sleep(_POLL_S)
-    finally:
-        process.kill()
-        process.wait()
-        if process.stderr:
-            process.stderr.close()
-    return session.events()
