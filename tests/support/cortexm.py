@@ -6,9 +6,9 @@ registers (SysTick, NVIC, System Control Block, DWT), exceptions with their fram
 and peripherals: classes of Python that keep a register file. Each access to a register is logged in
 order, so that a test can hold what the firmware wrote against what the manual asks for.
 
-    machine = Machine(elf, flash, ram, [Rcc(), Usart(0x4000_4400, irq=38)], clock_hz=168_000_000)
-    machine.run(0.01)
-    assert machine.writes(0x4000_4408) == [46]
+    board = Discovery(elf)  # support.boards
+    board.machine.run(0.01)
+    assert board.machine.writes(0x4000_4408) == [46]
 
 Time is the number of instructions, one to a cycle. It is exact where the core runs or sleeps, and
 coarse where an exception ends (`EXCEPTION_CYCLES`). A fault of the firmware, an address where
@@ -21,6 +21,7 @@ Arm's documents: DDI 0403 (ARMv7-M), section "System address map" and after it.
 from __future__ import annotations
 
 import bisect
+import ctypes
 import heapq
 import itertools
 import random
@@ -42,6 +43,7 @@ from unicorn import (
     UcError,
     arm_const,
 )
+from unicorn.unicorn_py3.unicorn import uclib
 
 NEVER = 0xFFFFFFFE  # no code there: Unicorn wants an address at which it stops
 EXC_RETURN = 0xFFFFFF00  # a jump to this or above ends an exception (DDI 0403, B1.5.8)
@@ -53,11 +55,33 @@ PPB = 0xE000E000
 PAGE = 4096
 LINE = 1024  # two peripherals are never closer than this
 
-_FRAME = tuple(
-    getattr(arm_const, f"UC_ARM_REG_{name}") for name in ("R0", "R1", "R2", "R3", "R12", "LR")
-)
-_FP_FRAME = tuple(getattr(arm_const, f"UC_ARM_REG_S{n}") for n in range(16))
+_FRAME = ("R0", "R1", "R2", "R3", "R12", "LR", "PC", "XPSR")
+_FP_FRAME = (*(f"S{n}" for n in range(16)), "FPSCR")
 _FPCA = 4  # in CONTROL: floating point was used
+
+
+class _Bank:
+    """Some registers at once, which is most of what an exception costs here.
+
+    The package's own batches are slower than register by register.
+    """
+
+    def __init__(self, uc: Uc, names: Iterable[str]) -> None:
+        self._uc = uc
+        registers = [getattr(arm_const, f"UC_ARM_REG_{name}") for name in names]
+        self._size = len(registers)
+        self._registers = (ctypes.c_int * self._size)(*registers)
+        self._values = (ctypes.c_uint32 * self._size)()
+        start = ctypes.addressof(self._values)
+        self._places = (ctypes.c_void_p * self._size)(*(start + 4 * i for i in range(self._size)))
+
+    def read(self) -> list[int]:
+        uclib.uc_reg_read_batch(self._uc._uch, self._registers, self._places, self._size)
+        return list(self._values)
+
+    def write(self, values: Iterable[int]) -> None:
+        self._values[:] = list(values)
+        uclib.uc_reg_write_batch(self._uc._uch, self._registers, self._places, self._size)
 
 
 class Fault(AssertionError):
@@ -158,6 +182,10 @@ class Machine:
         self.dwt = Dwt()
         self._uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
         self._uc.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M4)
+        self._frame = _Bank(self._uc, (*_FRAME, "SP", "CONTROL"))
+        self._pc = _Bank(self._uc, ("PC",))
+        self._fp = _Bank(self._uc, _FP_FRAME)
+        self._masks = _Bank(self._uc, ("PRIMASK", "BASEPRI", "FAULTMASK"))
         self._map_memory(seed)
         self._load(elf)
         self._lines: dict[int, Registers] = {}
@@ -212,6 +240,10 @@ class Machine:
             raise Fault(f"a DMA writes {len(data)} bytes to {address:#010x}, which is not RAM")
         self._uc.mem_write(address, data)
 
+    def jump(self, address: int) -> None:
+        """Goes on elsewhere, as a firmware that has lost its way does."""
+        self._set_pc(address)
+
     def symbol(self, name: str) -> int:
         """Address of a function (without its Thumb bit) or a variable."""
         return self._symbols[name] & ~1 if name in self._functions_set else self._symbols[name]
@@ -228,8 +260,8 @@ class Machine:
         """
         uc, home = self._uc, self.ram[0] | 1  # the stack's far end: the machine never goes there
         kept = uc.context_save()
-        for register, value in zip(_FRAME, arguments, strict=False):
-            uc.reg_write(register, value & 0xFFFFFFFF)
+        for n, value in enumerate(arguments):
+            uc.reg_write(arm_const.UC_ARM_REG_R0 + n, value & 0xFFFFFFFF)
         uc.reg_write(arm_const.UC_ARM_REG_LR, home)
         self._set_pc(self.symbol(function))
         self._home = home & ~1
@@ -243,7 +275,7 @@ class Machine:
     @property
     def pc(self) -> int:
         """Where the core is."""
-        return self._uc.reg_read(arm_const.UC_ARM_REG_PC)
+        return self._pc.read()[0]
 
     @property
     def now(self) -> int:
@@ -426,14 +458,13 @@ class Machine:
             self._leave_exception(pc)
         elif pc == self._home:
             self.cycles += accesses + 1
-        elif self._uc.mem_read(pc - 2, 2) == WFI and not self.core.is_anything_pending():
-            assert not is_blocked
-            self.slept += max(0, horizon - self.cycles)
-            self.cycles = max(horizon, self.cycles + 1)
-        elif self._uc.mem_read(pc - 2, 2) == WFI:
+        elif self._uc.mem_read(pc - 2, 2) != WFI:
+            self.cycles += count
+        elif is_blocked or self.core.is_anything_pending():
             self.cycles += 1
         else:
-            self.cycles += count
+            self.slept += max(0, horizon - self.cycles)
+            self.cycles = max(horizon, self.cycles + 1)
 
     def _on_exception(self, uc: Uc, number: int, data: object) -> None:
         """Unicorn's word for an exception's end, and for what firmware should not do."""
@@ -456,17 +487,19 @@ class Machine:
 
     def execution_priority(self) -> int:
         """What an exception's priority must be below (B1.5.4)."""
+        primask, basepri, faultmask = self._masks.read()
         priority = min((self.core.priority(n) for n in self._active), default=256)
-        basepri = self._uc.reg_read(arm_const.UC_ARM_REG_BASEPRI)
         if basepri:
             priority = min(priority, basepri)
-        if self._uc.reg_read(arm_const.UC_ARM_REG_PRIMASK) & 1:
+        if primask & 1:
             priority = min(priority, 0)
-        if self._uc.reg_read(arm_const.UC_ARM_REG_FAULTMASK) & 1:
+        if faultmask & 1:
             priority = min(priority, -1)
         return priority
 
     def _take_exception(self) -> None:
+        if not self.core.pending:
+            return
         number = self.core.most_urgent(self._active)
         if number is not None and self.core.priority(number) < self.execution_priority():
             self._enter(number)
@@ -474,15 +507,10 @@ class Machine:
     def _enter(self, number: int) -> None:
         """Stacks the frame and goes to the vector (B1.5.6)."""
         uc = self._uc
-        xpsr = uc.reg_read(arm_const.UC_ARM_REG_XPSR)
-        control = uc.reg_read(arm_const.UC_ARM_REG_CONTROL)
+        *frame, stack, control = self._frame.read()
         has_fp = bool(control & _FPCA)
-        frame = [uc.reg_read(register) for register in _FRAME]
-        frame += [self.pc, xpsr]
         if has_fp:
-            frame += [uc.reg_read(register) for register in _FP_FRAME]
-            frame += [uc.reg_read(arm_const.UC_ARM_REG_FPSCR), 0]
-        stack = uc.reg_read(arm_const.UC_ARM_REG_SP)
+            frame += [*self._fp.read(), 0]
         is_odd = stack & 4
         if is_odd:
             frame[7] |= 1 << 9
@@ -490,14 +518,15 @@ class Machine:
         if not self._in_ram(stack, 4 * len(frame)):
             raise Fault(f"no room for the frame of exception {number} at {stack:#010x}")
         uc.mem_write(stack, struct.pack(f"<{len(frame)}I", *frame))
-        uc.reg_write(arm_const.UC_ARM_REG_SP, stack)
         lr = 0xFFFFFFF1 if self._active else 0xFFFFFFF9
-        uc.reg_write(arm_const.UC_ARM_REG_LR, lr & ~0x10 if has_fp else lr)
-        uc.reg_write(arm_const.UC_ARM_REG_CONTROL, control & ~_FPCA)
-        uc.reg_write(arm_const.UC_ARM_REG_XPSR, 1 << 24 | number)
+        lr &= ~0x10 if has_fp else ~0
         self._active.append(number)
         self.core.entered(number)
-        self._set_pc(self.word(self.core.vectors + 4 * number))
+        vector = self.word(self.core.vectors + 4 * number)
+        if not vector & 1:
+            raise Fault(f"the vector of exception {number} is no address of code: {vector:#010x}")
+        changed = [lr, vector, 1 << 24 | number, stack, control & ~_FPCA]
+        self._frame.write([*frame[:5], *changed])
 
     def _leave_exception(self, pc: int) -> None:
         """Takes the frame off the stack (B1.5.8)."""
@@ -505,22 +534,16 @@ class Machine:
         if not self._active:
             raise Fault(f"a jump to {pc:#010x} outside of any exception")
         has_fp = not pc & 0x10
-        stack = uc.reg_read(arm_const.UC_ARM_REG_SP)
+        *_, stack, control = self._frame.read()
         size = 26 if has_fp else 8
         frame = struct.unpack(f"<{size}I", uc.mem_read(stack, 4 * size))
-        for register, value in zip(_FRAME, frame, strict=False):
-            uc.reg_write(register, value)
-        control = uc.reg_read(arm_const.UC_ARM_REG_CONTROL)
-        uc.reg_write(arm_const.UC_ARM_REG_CONTROL, control | _FPCA if has_fp else control & ~_FPCA)
         if has_fp:
-            for register, value in zip(_FP_FRAME, frame[8:24], strict=True):
-                uc.reg_write(register, value)
-            uc.reg_write(arm_const.UC_ARM_REG_FPSCR, frame[24])
-        xpsr = frame[7]
-        uc.reg_write(arm_const.UC_ARM_REG_SP, stack + 4 * size + (4 if xpsr & 1 << 9 else 0))
-        uc.reg_write(arm_const.UC_ARM_REG_XPSR, xpsr & ~(1 << 9))
+            self._fp.write(frame[8:25])
+        *basic, home, xpsr = frame[:8]
+        stack += 4 * size + (4 if xpsr & 1 << 9 else 0)
+        control = control | _FPCA if has_fp else control & ~_FPCA
+        self._frame.write([*basic, home | 1, xpsr & ~(1 << 9), stack, control])
         self.core.left(self._active.pop())
-        self._set_pc(frame[6])
 
 
 class SystemControl(Registers):
@@ -580,7 +603,7 @@ class SystemControl(Registers):
 
     def is_anything_pending(self) -> bool:
         """Does an exception wait that is enabled? It also ends a sleep."""
-        return bool(self._ready())
+        return bool(self.pending and self._ready())
 
     def _ready(self) -> set[int]:
         return {n for n in self.pending if n < 16 or n in self.enabled}

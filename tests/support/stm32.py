@@ -151,9 +151,9 @@ class Uart(Gated):
         self._update()
 
     @property
-    def is_receiving(self) -> bool:
-        """Bytes are still on their way to the core."""
-        return bool(self._waiting) or bool(self.status & self.RXNE)
+    def coming(self) -> int:
+        """Bytes on their way to the core."""
+        return len(self._waiting)
 
     def _schedule(self) -> None:
         if self._waiting and not self._is_due:

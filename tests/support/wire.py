@@ -10,6 +10,7 @@ from typing import Protocol
 from support.cortexm import Fault, Machine
 from wav2small_micro.link.errors import LinkLost
 
+BUFFER = 2048  # bytes on their way before a writer has to wait, as at a serial port
 SLICE_S = 0.002  # of the board's time, between two looks at what it has sent
 
 
@@ -22,8 +23,8 @@ class Port(Protocol):
         """Bytes on the wire, one after another."""
 
     @property
-    def is_receiving(self) -> bool:
-        """Bytes are still on their way to the core."""
+    def coming(self) -> int:
+        """Bytes on their way to the core."""
 
 
 class Wire:
@@ -57,7 +58,11 @@ class Wire:
 
     def write(self, data: bytes, timeout: float) -> None:
         """See Transport."""
-        del timeout
+        deadline = time.monotonic() + timeout
+        while self.port.coming + len(self._incoming) > BUFFER:
+            if time.monotonic() > deadline or self.fault is not None:
+                raise LinkLost(f"{self.name} takes no bytes", str(self.fault or "it hangs"))
+            time.sleep(0.001)
         with self._lock:
             self._incoming += data
 
@@ -80,5 +85,5 @@ class Wire:
             self.fault = fault
             return
         idle = (self.machine.slept - slept) / self.machine.clock_hz
-        if not self.port.is_receiving and idle > SLICE_S / 2:
+        if not self.port.coming and idle > SLICE_S / 2:
             time.sleep(idle)
