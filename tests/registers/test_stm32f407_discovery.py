@@ -82,7 +82,7 @@ def test_168_mhz_from_the_crystal(booted: Discovery) -> None:
 
 def test_the_flash_waits_before_the_clock_is_raised(booted: Discovery) -> None:
     """RM0090, 3.5.1, "Increasing the CPU frequency": the new wait states, a look that they are in
-    force, then the clock switch. Table 10: one for each 30 MHz beyond the first, at 2.7 to 3.6 V."""
+    force, then the clock switch. Table 10: one more for each 30 MHz, at 2.7 to 3.6 V."""
     machine = booted.machine
     waits, switch = machine.first(FLASH_ACR), machine.first(RCC + Rcc.CFGR, bits=2)
     acr = machine.log[waits].value

@@ -50,6 +50,7 @@ EXC_RETURN = 0xFFFFFF00  # a jump to this or above ends an exception (DDI 0403, 
 EXCEPTION_CYCLES = 100  # of a handler whose end is not counted: 12 in, 12 out, and its work
 SLICE = 10_000  # instructions, at most, until what a write to a register has caused is seen
 BLOCKED_SLICE = 2  # the same while one waits that is masked: it comes as soon as it may
+PREFETCH = 3  # Unicorn's number of an instruction that cannot be fetched
 WFI = b"\x30\xbf"
 PPB = 0xE000E000
 PAGE = 4096
@@ -445,10 +446,10 @@ class Machine:
         except UcError as error:
             if self._trouble is None and self.pc < EXC_RETURN:
                 self._trouble = Fault(f"{error} in {self.function_at(self.pc)} at {self.pc:#010x}")
-        self._account(count, horizon, is_blocked)
         if self._trouble is not None:
             trouble, self._trouble = self._trouble, None
             raise trouble
+        self._account(count, horizon, is_blocked)
 
     def _account(self, count: int, horizon: int, is_blocked: bool) -> None:
         """Moves time on by what the core has done."""
@@ -471,7 +472,9 @@ class Machine:
         del data
         if self.pc < EXC_RETURN:
             where = f"in {self.function_at(self.pc)} at {self.pc:#010x}"
-            self._trouble = Fault(f"the core's exception {number} {where}")
+            is_fetch = number == PREFETCH
+            what = "code where nothing is," if is_fetch else f"Unicorn's exception {number}"
+            self._trouble = Fault(f"{what} {where}")
         uc.emu_stop()
 
     def _on_invalid(
