@@ -94,7 +94,6 @@ def test_sums_fit_their_words(clock_hz: int) -> None:
     assert first.min() >= 0
     assert first.sum() < 2**16
     assert np.abs(second).sum() < 2**16
-    assert np.array_equal(np.trim_zeros(first), np.trim_zeros(first)[::-1])
     assert np.array_equal(second, second[::-1])
 
 
