@@ -21,6 +21,16 @@ static void __attribute__((noreturn)) restart_into_it(void) {
     }
 }
 
+/* Nothing wakes the core any more. */
+static void __attribute__((noreturn)) sleep_until_the_watchdog(void) {
+    SYST_CSR = 0;
+    cortexm_disable_irq(PORT_UART_IRQ);
+    cortexm_disable_irq(PORT_MICROPHONE_IRQ);
+    for (;;) {
+        cortexm_wait_for_interrupt();
+    }
+}
+
 /* A software reset does not stop the watchdog, which would end a boot loader that does not feed it
  * in the middle of its work. Its own reset does stop it, but forgets GPREGRET (PS, POWER, "Reset
  * behavior"): so wait for that one, and ask for the boot loader after it. */
@@ -29,8 +39,7 @@ void boot_loader_enter(void) {
     if (!PORT_BOOT_LOADER_FEEDS_WATCHDOG && WDT_RUNSTATUS != 0) {
         wish = WISH;
         wish_check = ~WISH;
-        for (;;) {
-        }
+        sleep_until_the_watchdog();
     }
     restart_into_it();
 }

@@ -291,11 +291,14 @@ static void detach(void) {
     forget();
 }
 
+/* The host may see the device once its supply is regulated and its clock exact (PS, USBD, "USB
+ * device power-up"). */
 static void follow_the_plug(void) {
     const uint32_t status = POWER_USBREGSTATUS;
     const bool is_plugged = (status & POWER_USBREGSTATUS_VBUSDETECT) != 0;
-    const bool is_powered = (status & POWER_USBREGSTATUS_OUTPUTRDY) != 0;
-    if (is_attached == is_plugged || (is_plugged && !is_powered)) {
+    const bool is_able = (status & POWER_USBREGSTATUS_OUTPUTRDY) != 0 &&
+                         (CLOCK_HFCLKSTAT & CLOCK_HFCLKSTAT_HFXO) == CLOCK_HFCLKSTAT_HFXO;
+    if (is_attached == is_plugged || (is_plugged && !is_able)) {
         return;
     }
     const uint32_t mask = cortexm_mask();
