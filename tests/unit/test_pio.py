@@ -24,6 +24,7 @@ ENVS = [
     "mps3_an547",
     "nano33ble_sense",
     "xiao_nrf52840_sense",
+    "nucleo_l4r5zi",
 ]
 
 

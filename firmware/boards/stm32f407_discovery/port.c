@@ -38,19 +38,6 @@
 #endif
 #define FULL_SPEED_HZ (W2S_CLOCK_MHZ * 1000000u)
 
-/* Polls; a few ms at 16 MHz. The crystal starts in 2 ms and the PLL locks in 0.3 ms (datasheet
- * DS8626, HSE oscillator and PLL characteristics). */
-#define PATIENCE 20000u
-
-static bool wait_for(volatile const uint32_t *reg, uint32_t mask, uint32_t value) {
-    for (uint32_t i = 0; i < PATIENCE; i++) {
-        if ((*reg & mask) == value) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Q is for peripherals not used here: 7 is its least at 336 MHz, for 48 MHz. */
 static uint32_t pll_config(bool crystal) {
     const uint32_t source = crystal ? RCC_PLLCFGR_SRC_HSE | 4u : 8u;
@@ -71,43 +58,27 @@ uint32_t port_clock_init(bool emulated) {
     (void)RCC_APB1ENR; /* the clock needs two cycles to arrive: a read takes as long */
     PWR_CR = (PWR_CR & ~PWR_CR_VOS) | VOLTAGE_SCALE;
     RCC_CR |= RCC_CR_HSEON;
-    RCC_PLLCFGR = pll_config(wait_for(&RCC_CR, RCC_CR_HSERDY, RCC_CR_HSERDY));
+    RCC_PLLCFGR = pll_config(stm32_wait_for(&RCC_CR, RCC_CR_HSERDY, RCC_CR_HSERDY));
     RCC_CR |= RCC_CR_PLLON;
-    if (!wait_for(&RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY)) {
+    if (!stm32_wait_for(&RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY)) {
         return HSI_HZ;
     }
     /* The wait states must be in force before the clock is raised (RM0090, 3.5.1). */
     FLASH_ACR = FLASH_ACR_WAIT_STATES(WAIT_STATES) | FLASH_ACR_PREFETCH |
                 FLASH_ACR_INSTRUCTION_CACHE | FLASH_ACR_DATA_CACHE;
-    if (!wait_for(&FLASH_ACR, FLASH_ACR_LATENCY, FLASH_ACR_WAIT_STATES(WAIT_STATES))) {
+    if (!stm32_wait_for(&FLASH_ACR, FLASH_ACR_LATENCY, FLASH_ACR_WAIT_STATES(WAIT_STATES))) {
         return HSI_HZ;
     }
     RCC_CFGR = BUS_DIVIDERS;
     RCC_CFGR |= RCC_CFGR_SW_PLL;
-    (void)wait_for(&RCC_CFGR, RCC_CFGR_SWS, RCC_CFGR_SWS_PLL);
+    (void)stm32_wait_for(&RCC_CFGR, RCC_CFGR_SWS, RCC_CFGR_SWS_PLL);
     return FULL_SPEED_HZ;
 }
 
-/* The pin flag is set with every other cause, too, so it comes last (RM0090, 7.3.21). */
 uint8_t port_reset_cause(void) {
-    static const struct {
-        uint32_t flags;
-        uint8_t cause;
-    } causes[] = {
-        {RCC_CSR_LPWRRSTF, BOARD_RESET_LOW_POWER},
-        {RCC_CSR_IWDGRSTF | RCC_CSR_WWDGRSTF, BOARD_RESET_WATCHDOG},
-        {RCC_CSR_SFTRSTF, BOARD_RESET_SOFTWARE},
-        {RCC_CSR_PORRSTF | RCC_CSR_BORRSTF, BOARD_RESET_POWER_ON},
-        {RCC_CSR_PINRSTF, BOARD_RESET_PIN},
-    };
-    uint32_t flags = RCC_CSR;
+    const uint32_t flags = RCC_CSR;
     RCC_CSR |= RCC_CSR_RMVF;
-    for (uint32_t i = 0; i < sizeof causes / sizeof causes[0]; i++) {
-        if ((flags & causes[i].flags) != 0) {
-            return causes[i].cause;
-        }
-    }
-    return BOARD_RESET_UNKNOWN;
+    return stm32_reset_cause(flags, RCC_CSR_PORRSTF | RCC_CSR_BORRSTF);
 }
 
 /* PA2 and PA3 to alternate function 7, pull-up on the receiver so that an open wire is idle. */
@@ -167,23 +138,3 @@ void port_marker_init(void) {
 
 /* One store, which no interrupt can tear (RM0090, 8.4.7). */
 void port_marker(bool high) { GPIOD_BSRR = 1u << (high ? MARKER_PIN : 16u + MARKER_PIN); }
-
-/* 32 kHz / 64 = 500 Hz, 1000 counts: 2 s. The oscillator runs at 17 to 47 kHz (DS8626, LSI),
- * so 1.4 s to 3.8 s. Once started it cannot be stopped; a halted core stops it. */
-bool port_watchdog_start(bool emulated) {
-    if (emulated) {
-        return false;
-    }
-    DBGMCU_APB1_FZ |= DBGMCU_APB1_FZ_IWDG_STOP;
-    IWDG_KR = IWDG_KR_START;
-    IWDG_KR = IWDG_KR_UNLOCK;
-    IWDG_PR = IWDG_PR_DIV64;
-    IWDG_RLR = 1000u;
-    (void)wait_for(&IWDG_SR, 3u, 0);
-    IWDG_KR = IWDG_KR_RELOAD;
-    return true;
-}
-
-void port_watchdog_kick(void) { IWDG_KR = IWDG_KR_RELOAD; }
-
-bool port_watchdog_warned(void) { return false; }

@@ -6,7 +6,7 @@
 #ifndef STM32F4_H
 #define STM32F4_H
 
-#include "cortexm.h"
+#include "stm32.h"
 
 /// Reset and clock control (RM0090, 7.3) ///
 
@@ -46,12 +46,7 @@
 #define RCC_CSR REG32(0x40023874u)
 #define RCC_CSR_RMVF (1u << 24)
 #define RCC_CSR_BORRSTF (1u << 25)
-#define RCC_CSR_PINRSTF (1u << 26)
 #define RCC_CSR_PORRSTF (1u << 27)
-#define RCC_CSR_SFTRSTF (1u << 28)
-#define RCC_CSR_IWDGRSTF (1u << 29)
-#define RCC_CSR_WWDGRSTF (1u << 30)
-#define RCC_CSR_LPWRRSTF (1u << 31)
 #define RCC_PLLI2SCFGR REG32(0x40023884u)
 #define RCC_PLLI2SCFGR_N(factor) ((factor) << 6)
 #define RCC_PLLI2SCFGR_R(divider) ((divider) << 28)
@@ -138,21 +133,5 @@
 #define DMA1_S3PAR REG32(0x40026060u)
 #define DMA1_S3M0AR REG32(0x40026064u)
 #define DMA1_S3FCR REG32(0x4002606Cu)
-
-/// Independent watchdog (RM0090, 21.4) ///
-
-#define IWDG_KR REG32(0x40003000u)
-#define IWDG_KR_UNLOCK 0x5555u
-#define IWDG_KR_RELOAD 0xAAAAu
-#define IWDG_KR_START 0xCCCCu
-#define IWDG_PR REG32(0x40003004u)
-#define IWDG_PR_DIV64 4u
-#define IWDG_RLR REG32(0x40003008u)
-#define IWDG_SR REG32(0x4000300Cu)
-
-/// Debug (RM0090, 38.16) ///
-
-#define DBGMCU_APB1_FZ REG32(0xE0042008u)
-#define DBGMCU_APB1_FZ_IWDG_STOP (1u << 12)
 
 #endif

@@ -365,6 +365,7 @@ CHIPS = {
 
 OF_BOARD = {
     "stm32f407_discovery": "stm32f407",
+    "nucleo_l4r5zi": "stm32l4r5",
     "nano33ble_sense": "nrf52840",
     "xiao_nrf52840_sense": "nrf52840",
 }
