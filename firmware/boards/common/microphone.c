@@ -72,6 +72,7 @@ void board_microphone_stop(void) {
     if (ring == NULL) {
         return;
     }
+    cortexm_disable_irq(PORT_MICROPHONE_IRQ); /* it may be pending: its peripheral is going */
     port_microphone_stop();
     cortexm_disable_irq(PORT_MICROPHONE_IRQ);
     head = 0;

@@ -43,7 +43,7 @@ void port_uart_poll(void);
 /** Starts the microphone, whose interrupt the caller has enabled; false if it does not start. */
 bool port_microphone_start(void);
 
-/** Stops it: its interrupt comes no more. */
+/** Stops it, its interrupt being off. */
 void port_microphone_stop(void);
 
 /** The microphone's interrupt: gives samples to microphone_received(), and what the hardware lost

@@ -24,7 +24,7 @@
 /* 0.5 ms of bits, in halfwords. DMA fills two of these in turn. */
 #define HALF 32u
 #define SAMPLES_OF_HALF 8u
-#define SAMPLES_OF_MS 16u
+#define HALVES_A_SECOND 2000u
 
 #ifndef PORT_MICROPHONE_GAIN
 #define PORT_MICROPHONE_GAIN LEVEL_SPEECH
@@ -38,7 +38,7 @@
 
 static uint16_t bits[2][HALF] __attribute__((aligned(4)));
 static pdm_t pdm;
-static uint32_t last_ms; /* when a half was taken */
+static uint32_t last; /* when a half was taken, by board_uptime() */
 
 /// Start and stop ///
 
@@ -84,7 +84,7 @@ static void start_stream(void) {
     DMA1_S3CR = DMA_SCR_CHANNEL(0u) | DMA_SCR_PL_HIGH | DMA_SCR_MSIZE_16 | DMA_SCR_PSIZE_16 |
                 DMA_SCR_MINC | DMA_SCR_CIRC | DMA_SCR_TCIE | DMA_SCR_HTIE | DMA_SCR_TEIE;
     DMA1_S3CR |= DMA_SCR_EN;
-    last_ms = board_ms();
+    last = (uint32_t)board_uptime();
 }
 
 /* A reset of the peripheral ends whatever it was doing. */
@@ -132,10 +132,11 @@ static void count_overrun(void) {
     }
 }
 
-/* Both halves were full: one of them is being overwritten, and by the clock perhaps more were. */
+/* Both halves were full, one of them is being overwritten; the clock tells how many were. */
 static void count_late(void) {
-    const uint32_t ms = board_ms() - last_ms;
-    microphone_lost(ms > 1u ? ms * SAMPLES_OF_MS : SAMPLES_OF_HALF);
+    const uint32_t ticks = (uint32_t)board_uptime() - last;
+    const uint32_t halves = ticks / (board_facts()->clock_hz / HALVES_A_SECOND);
+    microphone_lost((halves > 2u ? halves - 1u : 1u) * SAMPLES_OF_HALF);
 }
 
 /* The half that is whole. DMA counts down. */
@@ -172,6 +173,6 @@ void port_microphone_irq(void) {
     if ((flags & BOTH) == BOTH) {
         count_late();
     }
+    last = (uint32_t)board_uptime();
     take_half(whole_half(flags));
-    last_ms = board_ms();
 }
