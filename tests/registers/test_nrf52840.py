@@ -20,6 +20,7 @@ from support.cortexm import SystemControl
 from support.nrf52840 import Nrf52840, Pdm, Power, Uart, Usbd, Watchdog
 from support.usb_host import Stalled, UsbHost
 from support.wire import Wire
+from unicorn import arm_const
 
 from wav2small_micro import native, pio
 from wav2small_micro.audio import Clip
@@ -176,6 +177,18 @@ def test_no_word_of_the_image_asks_the_boot_loader_for_anything(bench: Bench) ->
     """Adafruit's boot loader looks for 0x87EEB07C at 0x200 of the firmware (its src/main.c)."""
     machine = bench.board().machine
     assert machine.word(machine.flash[0] + 0x200) != 0x87EEB07C
+
+
+def test_interrupts_that_a_boot_loader_left_on_do_not_come(bench: Bench) -> None:
+    """It jumps to the firmware with interrupts masked, but perhaps some enabled."""
+    board = bench.board()
+    core = board.machine.core
+    board.machine._uc.reg_write(arm_const.UC_ARM_REG_PRIMASK, 1)
+    core.enabled |= {16, 16 + 6, 16 + 39}  # POWER_CLOCK, GPIOTE, USBD
+    core.pending |= core.enabled
+    board.machine.run(0.05)
+    assert board.power.restarts == []
+    assert 16 not in core.enabled
 
 
 # --- watchdog ---------------------------------------------------------------------------------

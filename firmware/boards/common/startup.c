@@ -40,11 +40,15 @@ __attribute__((section(".vectors"), used)) const vector_t vectors[16 + PORT_IRQ_
 };
 #pragma GCC diagnostic pop
 
-/* Before any C: the stack (a debugger or a boot loader may have left another), and access to the
- * coprocessors 10 and 11 (CPACR), since compiled C may use floating-point registers anywhere. */
+/* Before any C: the stack (a debugger or a boot loader may have left another, or the process stack
+ * in use), and access to the coprocessors 10 and 11 (CPACR), since compiled C may use
+ * floating-point registers anywhere. */
 __attribute__((naked)) void Reset_Handler(void) {
     __asm volatile(
         "cpsid i                    \n"
+        "movs r0, #0                \n"
+        "msr control, r0            \n"
+        "isb                        \n"
         "ldr r0, =memory_stack_end  \n"
         "msr msp, r0                \n"
         "ldr r0, =0xE000ED88        \n"
@@ -77,12 +81,20 @@ static void paint_stack(void) {
     }
 }
 
+/* A boot loader may have left interrupts on that nothing here handles. */
+static void silence_interrupts(void) {
+    for (uint32_t number = 0; number < PORT_IRQ_COUNT; number++) {
+        cortexm_disable_irq(number);
+    }
+}
+
 __attribute__((used)) void startup(void) {
     SCB_VTOR = (uint32_t)(uintptr_t)vectors;
     paint_stack();
     copy_data();
     clear_bss();
     fault_init();
+    silence_interrupts();
     __asm volatile("cpsie i" ::: "memory");
     (void)main();
     board_reset();
