@@ -6,12 +6,11 @@ manual, DDI 0403 Arm's of the core. Formulas and limits are worked out here, fro
 nothing is read from the firmware's headers.
 """
 
-import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.boards import Discovery
+from support.boards import Discovery, facts, hang
 from support.cortexm import Fault
 from support.stm32 import Gpio, Rcc, Usart
 
@@ -204,34 +203,17 @@ def test_the_watchdog_bites_after_two_seconds(booted: Discovery) -> None:
     assert keys.index(0x5555) < keys.index(0xAAAA), "unlocked, then loaded (21.4.1)"
 
 
-def hang(board: Discovery) -> None:
-    """The application does nothing any more; interrupts come."""
-    wait_for_ever = b"\x62\xb6\x30\xbf\xfd\xe7"  # CPSIE i, WFI, and back to it
-    place = sum(board.RAM) - 16
-    board.machine.write_memory(place, wait_for_ever)
-    board.machine.jump(place)
-
-
 def test_a_hanging_application_is_restarted_by_the_watchdog(elf: Path) -> None:
     board = Discovery(elf)
     machine = board.machine
     machine.logging = False
     machine.run(0.02)
-    hang(board)
+    hang(board.machine)
     machine.run(1.9)
     assert machine.resets == 0
     assert machine.run(0.3, until=lambda: machine.resets == 1)
     machine.run(0.02)
-    assert facts(board)["reset_cause"] == BY_WATCHDOG
-
-
-def facts(board: Discovery) -> dict[str, int]:
-    """board_facts_t of board.h, as the firmware has it."""
-    names = ("name", "clock_hz", "tick_hz", "boot_id", "flags", "reset_cause")
-    values = struct.unpack(
-        "<4I2B", board.machine.read_memory(board.machine.call("board_facts"), 18)
-    )
-    return dict(zip(names, values, strict=True))
+    assert facts(board.machine)["reset_cause"] == BY_WATCHDOG
 
 
 POWER_ON, BY_PIN, BY_SOFTWARE, BY_WATCHDOG, LOW_POWER = 1, 2, 3, 4, 6  # board.h

@@ -7,11 +7,12 @@ there: an access to it stops the test.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from pathlib import Path
 
 from support.cortexm import Machine, Registers
-from support.stm32 import Gated, Gpio, Iwdg, Rcc, Usart
+from support.stm32 import Gated, Gpio, Iwdg, Lpuart, Rcc, RccL4, Resets, Usart
 
 
 class Discovery:
@@ -49,7 +50,7 @@ class Discovery:
             for n, letter in enumerate("ABCDEFGHI")
         }
         self.uart = Usart(0x40004400, 38, (self.rcc, Rcc.APB1ENR, 17), name="USART2")
-        self.watchdog = Iwdg(self._watchdog_bites)
+        self.watchdog = Iwdg(lambda: _bites(self))
         self.debug = Registers(0xE0042000, name="DBGMCU")
         self.others = [make(self) for make in others]
         self.machine = Machine(
@@ -65,6 +66,77 @@ class Discovery:
             priority_bits=4,
         )
 
-    def _watchdog_bites(self) -> None:
-        self.rcc.because(Rcc.WATCHDOG)
-        self.machine.reset()
+
+class Nucleo:
+    """NUCLEO-L4R5ZI: an STM32L4R5ZI (RM0432, "Memory map"; its vector table has 95 interrupts).
+
+    ``hsi``, ``pll``: whether they ever become ready.
+    """
+
+    FLASH, RAM = (0x08000000, 2 << 20), (0x20000000, 640 << 10)
+
+    def __init__(
+        self,
+        elf: Path,
+        *,
+        hsi: bool = True,
+        pll: bool = True,
+        clock_hz: int = 120_000_000,
+        baud: int = 921600,
+    ) -> None:
+        self.rcc = RccL4(hsi=hsi, pll=pll)
+        self.acr = Registers(0x40022000, reset={0: 0x600}, name="FLASH")
+        self.pwr = Gated(
+            0x40007000,
+            (self.rcc, RccL4.APB1ENR1, 28),
+            reset={0x00: 0x200, 0x08: 0x8000, 0x80: 0x100},
+            name="PWR",
+        )
+        self.ports = {
+            letter: Gpio(
+                0x48000000 + 0x400 * n,
+                (self.rcc, RccL4.AHB2ENR, n),
+                # All pins are analog after a reset but the debugger's ("GPIO registers").
+                {
+                    "A": {0: 0xABFFFFFF, 8: 0x0C000000, 12: 0x64000000},
+                    "B": {0: 0xFFFFFEBF, 12: 0x100},
+                }.get(letter, {0: 0xFFFFFFFF}),
+                f"GPIO{letter}",
+            )
+            for n, letter in enumerate("ABCDEFGHI")
+        }
+        self.uart = Lpuart(0x40008000, 70, (self.rcc, RccL4.APB1ENR2, 0), baud=baud, name="LPUART1")
+        self.watchdog = Iwdg(lambda: _bites(self))
+        self.debug = Registers(0xE0042000, name="DBGMCU")
+        self.machine = Machine(
+            elf,
+            self.FLASH,
+            self.RAM,
+            [
+                *(self.rcc, self.acr, self.pwr, *self.ports.values()),
+                *(self.uart, self.watchdog, self.debug),
+            ],
+            clock_hz=clock_hz,
+            irqs=95,
+            priority_bits=4,
+        )
+
+
+def _bites(board: Discovery | Nucleo) -> None:
+    board.rcc.because(Resets.WATCHDOG)
+    board.machine.reset()
+
+
+def facts(machine: Machine) -> dict[str, int]:
+    """board_facts_t of board.h, as the firmware has it."""
+    names = ("name", "clock_hz", "tick_hz", "boot_id", "flags", "reset_cause")
+    values = struct.unpack("<4I2B", machine.read_memory(machine.call("board_facts"), 18))
+    return dict(zip(names, values, strict=True))
+
+
+def hang(machine: Machine) -> None:
+    """The application does nothing any more; interrupts come."""
+    wait_for_ever = b"\x62\xb6\x30\xbf\xfd\xe7"  # CPSIE i, WFI, and back to it
+    place = sum(machine.ram) - 16
+    machine.write_memory(place, wait_for_ever)
+    machine.jump(place)

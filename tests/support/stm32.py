@@ -287,22 +287,24 @@ class Iwdg(Registers):
         self.machine.after(self.seconds, bite)
 
 
-class Rcc(Registers):
-    """RCC of the STM32F405/407 (RM0090, 7.3): ready bits, the clock switch, causes of a reset."""
+class Resets(Registers):
+    """An RCC's RCC_CSR: flags that say why the last reset came, and outlive it.
 
-    CR, PLLCFGR, CFGR, AHB1ENR, APB1ENR, APB2ENR, CSR = 0x00, 0x04, 0x08, 0x30, 0x40, 0x44, 0x74
-    POWER_ON, PIN, SOFTWARE, WATCHDOG = 0x0E000000, 1 << 26, 1 << 28, 1 << 29
+    The pin's flag is set with every cause (RM0090, 7.3.21; RM0432, "RCC_CSR").
+    """
 
-    def __init__(self, *, crystal: bool = True, pll: bool = True) -> None:
-        reset = {self.CR: 0x83, self.PLLCFGR: 0x24003010}
-        super().__init__(0x40023800, reset=reset, name="RCC")
-        self.crystal, self.pll, self.pll_i2s = Ready(crystal), Ready(pll), Ready(pll)
+    CSR: int
+    POWER_ON: int
+    RMVF: int
+    PIN, SOFTWARE, WATCHDOG = 1 << 26, 1 << 28, 1 << 29
+
+    def __init__(self, base: int, reset: Mapping[int, int]) -> None:
+        super().__init__(base, reset=reset, name="RCC")
         self.causes = self.POWER_ON
         self._is_explained = False
 
     def because(self, cause: int) -> None:
-        """Why the reset comes that is about to; without a word it is the software's. The pin's flag
-        is set with every cause (7.3.21)."""
+        """Why the reset comes that is about to; without a word it is the software's."""
         self._is_explained = True
         self.causes |= cause | self.PIN
 
@@ -316,6 +318,29 @@ class Rcc(Registers):
     def read(self, offset: int) -> int:
         """See Registers."""
         value = super().read(offset)
+        return value | self.causes if offset == self.CSR else value
+
+    def write(self, offset: int, value: int) -> None:
+        """See Registers."""
+        if offset == self.CSR and value & self.RMVF:
+            self.causes = 0
+            value &= ~self.RMVF
+        super().write(offset, value)
+
+
+class Rcc(Resets):
+    """RCC of the STM32F405/407 (RM0090, 7.3): ready bits, the clock switch, causes of a reset."""
+
+    CR, PLLCFGR, CFGR, AHB1ENR, APB1ENR, APB2ENR, CSR = 0x00, 0x04, 0x08, 0x30, 0x40, 0x44, 0x74
+    POWER_ON, RMVF = 0x0E000000, 1 << 24
+
+    def __init__(self, *, crystal: bool = True, pll: bool = True) -> None:
+        super().__init__(0x40023800, {self.CR: 0x83, self.PLLCFGR: 0x24003010})
+        self.crystal, self.pll, self.pll_i2s = Ready(crystal), Ready(pll), Ready(pll)
+
+    def read(self, offset: int) -> int:
+        """See Registers."""
+        value = super().read(offset)
         if offset == self.CR:
             for ready, on in ((self.crystal, 16), (self.pll, 24), (self.pll_i2s, 26)):
                 value &= ~(2 << on)
@@ -323,8 +348,6 @@ class Rcc(Registers):
             self.values[offset] = value
         elif offset == self.CFGR:
             value = value & ~0xC | (value & 3) << 2
-        elif offset == self.CSR:
-            value |= self.causes
         return value
 
     def write(self, offset: int, value: int) -> None:
@@ -333,7 +356,74 @@ class Rcc(Registers):
             raise Fault("the clock is switched to a PLL that is not ready")
         if offset == self.PLLCFGR and self[self.CR] >> 24 & 1:
             raise Fault("the PLL is set up while it runs (RM0090, 7.3.2)")
-        if offset == self.CSR and value >> 24 & 1:
-            self.causes = 0
-            value &= ~(1 << 24)
         super().write(offset, value)
+
+
+class RccL4(Resets):
+    """RCC of the STM32L4+ (RM0432, "RCC registers")."""
+
+    CR, CFGR, PLLCFGR, AHB2ENR, APB1ENR1, APB1ENR2 = 0x00, 0x08, 0x0C, 0x4C, 0x58, 0x5C
+    CCIPR, CSR = 0x88, 0x94
+    POWER_ON, RMVF = 0x0C000000, 1 << 23
+    MSI, HSI, HSE, PLL = range(4)  # of SW and SWS
+
+    def __init__(self, *, hsi: bool = True, pll: bool = True) -> None:
+        super().__init__(0x40021000, {self.CR: 0x63, self.PLLCFGR: 0x1000})
+        self.hsi, self.pll = Ready(hsi), Ready(pll)
+
+    def read(self, offset: int) -> int:
+        """See Registers."""
+        value = super().read(offset)
+        if offset == self.CR:
+            for ready, on, flag in ((self.hsi, 8, 10), (self.pll, 24, 25)):
+                value &= ~(1 << flag)
+                value |= 1 << flag if ready(bool(value >> on & 1)) else 0
+            self.values[offset] = value
+        elif offset == self.CFGR:
+            value = value & ~0xC | (value & 3) << 2
+        return value
+
+    def write(self, offset: int, value: int) -> None:
+        """See Registers."""
+        flag = {self.MSI: 1, self.HSI: 10, self.HSE: 17, self.PLL: 25}[value & 3]
+        if offset == self.CFGR and not self[self.CR] >> flag & 1:
+            raise Fault("the clock is switched to a source that is not ready")
+        factors = ~(7 << 24 | 1 << 20 | 1 << 16)  # all but what enables and divides the outputs
+        if (
+            offset == self.PLLCFGR
+            and self[self.CR] >> 24 & 1
+            and (value ^ self[self.PLLCFGR]) & factors
+        ):
+            raise Fault('the PLL is set up while it runs (RM0432, "PLL")')
+        super().write(offset, value)
+
+
+class Lpuart(Uart):
+    """LPUART of the STM32L4+ (RM0432, "LPUART registers"), without its FIFO."""
+
+    CR1, BRR, ISR, ICR, RDR, TDR = 0x00, 0x0C, 0x1C, 0x20, 0x24, 0x28
+
+    def is_on(self) -> bool:
+        """See Uart: UE and RE."""
+        return self[self.CR1] & 5 == 5
+
+    def read(self, offset: int) -> int:
+        """See Registers."""
+        if offset == self.ISR:
+            return self._look()
+        return self._take() if offset == self.RDR else super().read(offset)
+
+    def write(self, offset: int, value: int) -> None:
+        """See Registers."""
+        if offset == self.TDR:
+            if self[self.CR1] & 9 != 9:
+                raise Fault(f"{self.name} sends before UE and TE are set")
+            self._send(value)
+        elif offset == self.ICR:
+            self.status &= ~(value & 0xF)
+            self._update()
+        else:
+            if offset == self.BRR and self[self.CR1] & 1:
+                raise Fault(f"{self.name}: BRR is written while UE is set")
+            super().write(offset, value)
+            self._update()

@@ -65,12 +65,12 @@ static bool go_fast(void) {
 /* Without the PLL the core runs from the internal oscillator, where the link still works. */
 uint32_t port_clock_init(bool emulated) {
     (void)emulated;
+    RCC_APB1ENR1 |= RCC_APB1ENR1_PWR; /* for the UART's pins, too */
+    (void)RCC_APB1ENR1; /* the clock needs two cycles to arrive: a read takes as long */
     RCC_CR |= RCC_CR_HSION;
     if (!stm32_wait_for(&RCC_CR, RCC_CR_HSIRDY, RCC_CR_HSIRDY)) {
         return MSI_HZ;
     }
-    RCC_APB1ENR1 |= RCC_APB1ENR1_PWR;
-    (void)RCC_APB1ENR1; /* the clock needs two cycles to arrive: a read takes as long */
     if (!start_pll() || !go_fast()) {
         return stay_slow();
     }
@@ -104,7 +104,7 @@ static void uart_pins(void) {
 #define UART_HZ(clock_hz) (clock_hz)
 #elif PORT_UART_BAUD >= 4000u
 #define UART_CLOCK RCC_CCIPR_LPUART1_HSI
-#define UART_HZ(clock_hz) HSI_HZ
+#define UART_HZ(clock_hz) ((void)(clock_hz), HSI_HZ)
 #else
 #error "LPUART1 runs at 4000 baud or more"
 #endif
