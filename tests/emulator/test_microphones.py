@@ -37,9 +37,9 @@ def test_a_second_of_pdm(measured: dict[str, Any]) -> None:
 
 def test_a_second_of_i2s(measured: dict[str, Any]) -> None:
     row = measured["I2S, 24 bits"]
-    assert row["cycles_by_refill"]["3"] < 0.6e6
+    assert row["cycles_by_refill"]["3"] < 1e6
     assert row["ram"] < 32
-    assert row["flash"] < 256
+    assert row["flash"] < 512
 
 
 def test_other_samples_are_noticed() -> None:

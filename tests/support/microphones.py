@@ -8,12 +8,15 @@ MOST, LEAST = 32767, -32768
 
 def level(values: list[int], multiplier: int) -> np.ndarray:
     """level.h: the mean out, then a gain in Q32, rounded and saturated."""
+    # 16 kHz: 64 samples at a sixteenth, 128 at half of that and so on; the rest at 1/1024.
+    speeds = [part for part in (16, 32, 64, 128, 256, 512) for _ in range(4 * part)]
     mean, out = 0, []
-    for x in values:
+    for i, x in enumerate(values):
         y = x - mean
         assert abs(x) <= 2**30
         assert abs(y) < 2**31
-        mean += (y + 128) // 256
+        part = speeds[i] if i < len(speeds) else 1024
+        mean += (y + part // 2) // part
         out.append(min(MOST, max(LEAST, (y * multiplier + 2**31) // 2**32)))
     return np.array(out, np.int16)
 

@@ -4,7 +4,10 @@
 #include "i2s.h"
 
 void i2s_init(i2s_t *i2s, i2s_layout layout, i2s_slot slot, uint16_t gain) {
-    *i2s = (i2s_t){{0, gain * (1 << 10)}, layout, slot};  // 2^29 to 2^15 is Q32 by 2^18
+    i2s->layout = layout;
+    i2s->slot = slot;
+    level_init(&i2s->level,
+               gain * (1 << 10));  // 2^29 to 2^15 is Q32 by 2^18, and 2^-8 for the gain
 }
 
 // The upper 24 bits, of 2^29 at full scale. The lower 8 float on the wire.

@@ -12,18 +12,32 @@
 #define LEVEL_UNITY 256
 #define LEVEL_SPEECH 4096
 
-// 2^-8 of the way a sample: a pole at 16000 / (2 pi 256) = 10 Hz.
-#define LEVEL_MEAN_SHIFT 8
+// The mean follows by 2^-shift of the way a sample. It begins fast, for the step when a microphone
+// starts, and takes half of that after every four time constants: after 0.25 s it stays at a pole
+// of 16000 / (2 pi 1024) = 2.5 Hz, below what moves the floor of a room.
+#define LEVEL_FIRST_SHIFT 4
+#define LEVEL_LAST_SHIFT 10
 
 typedef struct {
     int32_t mean;        // in the units of the input
     int32_t multiplier;  // input to samples, Q32
+    uint16_t shift;      // of the mean
+    uint16_t left;       // samples at this shift
 } level_t;
 
-// One sample: |x| <= 2^30, so that x - mean fits; its mean is one of values of x.
+static inline void level_init(level_t *level, int32_t multiplier) {
+    *level = (level_t){0, multiplier, LEVEL_FIRST_SHIFT, 4 << LEVEL_FIRST_SHIFT};
+}
+
+// One sample: |x| <= 2^30, so that x - mean fits; the mean is between the least and the most x.
 static inline int16_t level_sample(level_t *level, int32_t x) {
     const int32_t y = x - level->mean;
-    level->mean += (y + (1 << (LEVEL_MEAN_SHIFT - 1))) >> LEVEL_MEAN_SHIFT;
+    const unsigned shift = level->shift;
+    level->mean += (y + (1 << (shift - 1))) >> shift;
+    if (shift < LEVEL_LAST_SHIFT && --level->left == 0) {
+        level->shift++;
+        level->left = (uint16_t)(8u << shift);
+    }
     const int32_t z = (int32_t)(((int64_t)y * level->multiplier + 0x80000000) >> 32);
     return (int16_t)(z == (int16_t)z ? z : (z >> 31) ^ INT16_MAX);
 }

@@ -128,7 +128,7 @@ void pdm_init(pdm_t *pdm, const pdm_clock *clock, pdm_layout layout, uint16_t ga
     memset(pdm, 0, sizeof *pdm);
     pdm->clock = clock;
     pdm->layout = layout;
-    pdm->level.multiplier = gain * PDM_MULTIPLIER;
+    level_init(&pdm->level, gain * PDM_MULTIPLIER);
     // As if silence had gone before: the first filter's sums would else begin at one end.
     pdm_to_pcm(pdm, silence, sizeof silence, NULL);
     memset(pdm->samples, 0, sizeof pdm->samples);

@@ -29,6 +29,7 @@ _MOST_GAIN = {2: 2.0, 4: 1.5}
 _ZEROS = {2: (0.577,), 4: (0.340, 0.861)}  # of the band
 _ONE = 1 << 24
 _CHUNK = 16_000
+_WORD = 32  # bits
 
 Bytes = NDArray[np.uint8]
 
@@ -83,30 +84,26 @@ class Modulator:
 
 
 def speech_chunks(
-    pcm: Int16, clock_hz: int, *, gain: float = 1.0, order: int = 4
+    pcm: Int16, clock_hz: int, *, gain: float = 1.0, order: int = 4, lead: int = 0
 ) -> Iterator[Bytes]:
     """What a PDM microphone would send for a clip, int16 (N,) at 16 kHz, second by second.
 
     ``gain``: of the sound at the microphone against the clip; peaks beyond :data:`LARGEST` clip.
+    ``lead``: bits of silence in front. What makes no whole words at the end is left out.
     """
     import soxr
 
     up = soxr.ResampleStream(RATE, clock_hz, 1, dtype="float64", quality="HQ")
     modulator = Modulator(clock_hz, order)
-    wanted = len(pcm) * (clock_hz // RATE)
-    waiting = np.zeros(0)
+    wanted = lead + len(pcm) * (clock_hz // RATE)
+    waiting = np.zeros(lead)
     for begin in range(0, max(len(pcm), 1), _CHUNK):
         chunk = pcm[begin : begin + _CHUNK] * (gain / 32768)
         last = begin + _CHUNK >= len(pcm)
         waiting = np.concatenate([waiting, up.resample_chunk(chunk, last=last)])
         if last:  # the resampler may round its end
             waiting = np.pad(waiting, (0, max(0, wanted - len(waiting))))[:wanted]
-        whole = len(waiting) // 32 * 32
+        whole = len(waiting) // _WORD * _WORD
         wanted -= whole
         yield modulator.bits(np.clip(waiting[:whole], -LARGEST, LARGEST))
         waiting = waiting[whole:]
-
-
-def speech(pcm: Int16, clock_hz: int, *, gain: float = 1.0, order: int = 4) -> Bytes:
-    """:func:`speech_chunks` in one piece."""
-    return np.concatenate(list(speech_chunks(pcm, clock_hz, gain=gain, order=order)))

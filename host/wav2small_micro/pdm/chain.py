@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Speech through a PDM microphone: modulator, bits, the C that makes PCM of them.
+
+>>> import numpy as np
+>>> tone = np.round(8000 * np.sin(np.arange(1600) / 5)).astype(np.int16)
+>>> heard = through(tone)
+>>> len(heard), int(np.abs(heard[400:1200] - tone[400:1200]).max()) < 100
+(1600, True)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wav2small_micro.audio import RATE
+from wav2small_micro.native import Int16
+from wav2small_micro.pdm import design, library, modulator
+
+SETTLING = RATE // 4 + 48
+"""Samples of silence in front: the time in which level.h finds the mean, whole milliseconds."""
+LEVEL_DB = 6.0
+"""How far below the clip the sound is at the microphone: its peaks stay below modulator.LARGEST."""
+_DELAY = 12
+_AFTER = 10 * library.BLOCK
+
+
+def bits(
+    pcm: Int16, clock_hz: int = 1_024_000, *, level_db: float = LEVEL_DB, order: int = 4
+) -> modulator.Bytes:
+    """A clip, int16 (N,) at 16 kHz, as a microphone's bits, with :data:`SETTLING` before it.
+
+    A little more makes the delay of the filters, :func:`design.delay`, 12 whole samples.
+    """
+    ratio = clock_hz // RATE
+    lead = round((_DELAY - design.delay()) * ratio)
+    padded = np.pad(pcm, (SETTLING, _AFTER))
+    made = modulator.speech_chunks(
+        padded, clock_hz, gain=10 ** (-level_db / 20), order=order, lead=lead
+    )
+    return np.concatenate(list(made))
+
+
+def through(
+    pcm: Int16, clock_hz: int = 1_024_000, *, level_db: float = LEVEL_DB, order: int = 4
+) -> Int16:
+    """What becomes of a clip, at the clip's level and in its time: int16 (N,)."""
+    stream = library.Pdm(clock_hz, gain=round(library.UNITY * 10 ** (level_db / 20)))
+    heard = stream.pcm(bits(pcm, clock_hz, level_db=level_db, order=order))
+    begin = SETTLING + _DELAY
+    return heard[begin : begin + len(pcm)]
