@@ -22,6 +22,7 @@ from wav2small_micro import labelling
 from wav2small_micro.data.labels import Label
 from wav2small_micro.data.manifest import Manifest, Row
 from wav2small_micro.errors import W2sError
+from wav2small_micro.labelling import Batch, Item
 from wav2small_micro.teachers import base
 
 WAIT_S = 5.0
@@ -47,8 +48,8 @@ class Worker:
 
     def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
         """A batch's labels, and the clips of it that cannot be read."""
-        rows = tuple(Row(**cells) for cells in json.loads(item["rows"]))
-        heard, failed = labelling.hear(self.manifest, rows)
+        batch = tuple(Item(Row(**cells), spec) for cells, spec in json.loads(item["items"]))
+        heard, failed = labelling.hear(self.manifest, batch)
         found = labelling.answer(self.teacher, heard) if heard else []
         told = {"labels": [asdict(label) for label in found], "failed": failed}
         return {"number": item["number"], "answer": json.dumps(told)}
@@ -65,13 +66,13 @@ class Cluster:
         self.address, self.workers, self.teacher = address, workers, teacher
 
     def __call__(
-        self, teacher: base.Teacher, manifest: Manifest, todo: list[tuple[Row, ...]]
+        self, teacher: base.Teacher, manifest: Manifest, todo: list[Batch]
     ) -> Iterator[tuple[list[Label], list[tuple[str, str]]]]:
         """The labels and the unreadable clips of each batch, in order."""
         ray = _ray()
         folder = str(manifest.folder.resolve())
         items = [
-            {"number": i, "rows": json.dumps([_plain(row) for row in batch])}
+            {"number": i, "items": json.dumps([(_plain(each.row), each.spec) for each in batch])}
             for i, batch in enumerate(todo)
         ]
         with _joined(ray, self.address, self.workers):
@@ -138,7 +139,8 @@ def _joined(ray: Any, address: str, workers: int) -> Iterator[None]:
 def _everywhere(teacher: str) -> str:
     """The teacher by a name that does not depend on the folder that a worker starts in."""
     return "+".join(
-        str(Path(part).resolve()) if Path(part).exists() else part for part in teacher.split("+")
+        str(Path(part).resolve()) if Path(part.removesuffix(base.HEARD)).exists() else part
+        for part in teacher.split("+")
     )
 
 

@@ -21,6 +21,7 @@ from wav2small_micro.data import labels, manifest
 from wav2small_micro.distillation import batches, mobilenet, students, targets, tensorboard, trainer
 from wav2small_micro.distillation.loss import ccc_loss
 from wav2small_micro.distillation.recipe import Recipe
+from wav2small_micro.distillation.views import View
 from wav2small_micro.errors import W2sError
 
 SMALL = Recipe(steps=6, check=2, batch_s=2.0, crops=(2, 4), seconds=(0.5, 0.75))
@@ -64,6 +65,25 @@ def test_labels_that_do_not_fit_are_refused(corpus: tuple[Path, Path], tmp_path:
     _, other = taught.corpus(tmp_path, clips=1, teacher="another")
     with pytest.raises(W2sError, match="2 teachers: another 1, ear 1"):
         targets.read([corpus[1], other])
+
+
+def test_views_are_made_again_from_their_labels(corpus: tuple[Path, Path]) -> None:
+    """They are on the train side alone; a batch has its share of them."""
+    read, plain = manifest.read(corpus[0]), targets.read([corpus[1]])
+    some = [label for label in plain if "cleo" not in label.path][:2]
+    specs = [View(1.1).spec, View(piece=(100, 4000)).spec]
+    specs.append(View(0.9, other=some[1].path, level_db=3.0, at=(0, 0)).spec)
+    made = [replace(some[0], spec=spec, arousal=0.1 * i) for i, spec in enumerate(specs)]
+    dev = replace(next(label for label in plain if "cleo" in label.path), spec=specs[0])
+    clips = targets.join(read, [*made, dev, *plain], "train")
+    views = [clip for clip in clips if clip.spec]
+    assert [clip.spec for clip in views] == specs
+    assert [float(clip.adv[0]) for clip in views] == pytest.approx([0.0, 0.1, 0.2])
+    assert [len(clip.pcm) for clip in views] == [8727, 4000, 10667]
+    assert not any(clip.spec for clip in targets.join(read, [*plain, dev], "dev"))
+    rng = np.random.default_rng(0)
+    drawn = batches._draw(clips, replace(SMALL, views=0.7), 2000, rng)
+    assert np.mean([bool(clips[i].spec) for i in drawn]) == pytest.approx(0.7, abs=0.04)
 
 
 def test_a_batch_depends_on_seed_and_number_alone(clips: list[targets.Taught]) -> None:
@@ -111,7 +131,9 @@ def test_processes_make_the_same_batches_in_order(clips: list[targets.Taught]) -
 def test_loss_is_one_minus_the_ccc() -> None:
     target, predicted = np.random.default_rng(2).uniform(0, 1, (2, 20, 3)).astype(np.float32)
     expected = 1 - np.mean([metrics.ccc(target[:, i], predicted[:, i]) for i in range(3)])
-    assert float(ccc_loss(target, predicted)) == pytest.approx(expected, abs=1e-4)
+    assert float(ccc_loss()(target, predicted)) == pytest.approx(expected, abs=1e-4)
+    valence = 1 - metrics.ccc(predicted[:, 2], target[:, 2])
+    assert float(ccc_loss((0, 0, 3))(target, predicted)) == pytest.approx(valence, abs=1e-4)
 
 
 def test_a_killed_run_ends_with_the_same_weights(
@@ -195,6 +217,52 @@ def test_recipes_and_students_that_cannot_be() -> None:
         Recipe(steps=70)
     with pytest.raises(W2sError, match="no student 'wav2big'"):
         students.build("wav2big")
+    with pytest.raises(W2sError, match="mobilenet-v4-small on tensorflow trains in float32 only"):
+        trainer._step(None, "mobilenet-v4-small", Recipe(bfloat16=True))
+
+
+@pytest.mark.slow
+def test_the_quick_way_on_torch_is_keras_s_own(tmp_path: Path) -> None:
+    """Loss and weights of a first step as Keras makes them, and the loss of bfloat16 near it."""
+    pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[import]'")
+    program = (
+        "import json, keras, numpy as np\n"
+        "from wav2small_micro.distillation import students, torch_step, trainer\n"
+        "from wav2small_micro.distillation.loss import ccc_loss\n"
+        "from wav2small_micro.distillation.recipe import Recipe\n"
+        "rng = np.random.default_rng(0)\n"
+        "rows = rng.normal(-20, 10, (6, 49, 26)).astype(np.float32)\n"
+        "adv = rng.random((6, 3)).astype(np.float32)\n"
+        "loss = ccc_loss((1, 1, 2))\n"
+        "found = {}\n"
+        "for name in students.WAV2SMALL:\n"
+        "    models = []\n"
+        "    for _ in range(3):\n"
+        "        keras.utils.set_random_seed(3)\n"
+        "        models.append(students.build(name))\n"
+        "        models[-1].compile(trainer.optimizer(Recipe()), loss=loss)\n"
+        "        models[-1].optimizer.build(models[-1].trainable_variables)\n"
+        "    keras_s, quick, rounded = models\n"
+        "    losses = [float(keras_s.train_on_batch(rows, adv))]\n"
+        "    for model, bfloat16 in ((quick, False), (rounded, True)):\n"
+        "        losses.append(torch_step.train_on_batch(model, loss, bfloat16, rows, adv))\n"
+        "    apart = [\n"
+        "        float(abs(a - b).max())\n"
+        "        for a, b in zip(keras_s.get_weights(), quick.get_weights(), strict=True)\n"
+        "    ]\n"
+        "    found[name] = losses, max(apart)\n"
+        "print(json.dumps(found))\n"
+    )
+    environment = os.environ | {"KERAS_BACKEND": "torch", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    ran = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    for (whole, quick, rounded), apart in json.loads(ran.stdout.splitlines()[-1]).values():
+        assert quick == pytest.approx(whole, abs=1e-5)
+        assert rounded == pytest.approx(whole, abs=2e-2)
+        # The first step of Adam is the rate, 7.5e-6 and more, in the direction of the gradient.
+        assert apart < 4e-4
 
 
 @pytest.mark.slow

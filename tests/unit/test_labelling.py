@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from wav2small_micro import labelling
 from wav2small_micro.data import labels
+from wav2small_micro.data.check import content_hash
 from wav2small_micro.data.manifest import Manifest, Row
+from wav2small_micro.distillation.views import View, draw, make
 from wav2small_micro.errors import W2sError
 from wav2small_micro.teachers import mean
 
@@ -55,11 +57,79 @@ def test_batches_hold_every_clip_once_and_no_more_than_asked(
 ) -> None:
     rows = [Row(str(i), duration_s=length) for i, length in enumerate(lengths)]
     made = labelling.batches(Manifest(Path(), tuple(rows)), seconds)
-    assert sorted(row.path for batch in made for row in batch) == sorted(row.path for row in rows)
+    assert sorted(item.row.path for batch in made for item in batch) == sorted(
+        row.path for row in rows
+    )
     for batch in made:
-        longest = max(row.duration_s or 0 for row in batch)
+        longest = max(item.row.duration_s or 0 for item in batch)
         assert len(batch) == 1 or len(batch) * longest <= seconds + 1e-9
     assert made == labelling.batches(Manifest(Path(), tuple(reversed(rows))), seconds)
+
+
+def test_views_are_labelled_beside_their_clips(speech: Manifest, tmp_path: Path) -> None:
+    """On the train side; mixtures are of speakers of one fold; a run goes on with more of them."""
+    rows = [replace(row, split="dev" if i < 3 else "train") for i, row in enumerate(speech.rows)]
+    speech = speech.with_rows(
+        [replace(row, corpus="a" if i % 3 else "b") for i, row in enumerate(rows)]
+    )
+    by_path = {row.path: row for row in speech.rows}
+    teacher = Loudness(fold="3")
+    few = labelling.views(speech, teacher, {"": 2, "b": 6})
+    assert few == labelling.views(speech, Loudness(fold="3"), {"": 2, "b": 6})
+    assert {len(specs) for path, specs in few.items() if by_path[path].corpus == "a"} == {2}
+    assert {len(specs) for path, specs in few.items() if by_path[path].corpus == "b"} == {6}
+    assert not any(by_path[path].split == "dev" for path in few)
+    mixed = [(path, View.read(spec)) for path, specs in few.items() for spec in specs]
+    others = [
+        (by_path[path].speaker, by_path[view.other].speaker) for path, view in mixed if view.other
+    ]
+    assert others
+    assert all(one == other for one, other in others)
+    out = tmp_path / "labels.csv"
+    outcome = labelling.label(teacher, speech, out, 1.5, specs=few)
+    assert outcome.new == 23 + len(mixed)
+    more = labelling.views(speech, teacher, {"": 4, "b": 6})
+    assert all(set(few[path]) <= set(specs) for path, specs in more.items())
+    assert labelling.label(teacher, speech, out, 1.5, specs=more).new == sum(
+        map(len, more.values())
+    ) - len(mixed)
+    for label in labels.read(out):
+        pcm = labelling.read(speech, labelling.Item(by_path[label.path], label.spec))
+        assert label.audio_sha256 == content_hash(pcm)
+        assert label.arousal == pytest.approx(pcm.std() / 9e3, rel=1e-5)
+
+
+@given(st.integers(1, 40_000), st.integers(1, 40_000), st.integers(0, 9), st.integers(0, 2**32 - 1))
+def test_a_view_survives_its_label_and_fits_its_clips(
+    samples: int, other: int, count: int, seed: int
+) -> None:
+    rows = (Row("a.wav"), Row("b.wav"))
+    lengths = {"a.wav": samples, "b.wav": other}
+    drawn = draw(rows[0], samples, [(row, lengths[row.path]) for row in rows], count, seed)
+    assert len(set(drawn)) == len(drawn) <= count
+    for view in drawn:
+        assert View.read(view.spec) == view
+        start, length = view.piece or (0, samples)
+        assert 0 <= start <= start + length <= samples
+        if view.other:
+            room = max(samples, lengths[view.other])
+            assert view.at[0] + samples <= room
+            assert view.at[1] + lengths[view.other] <= room
+
+
+def test_a_mixture_is_not_cut_and_keeps_its_level() -> None:
+    rng = np.random.default_rng(0)
+    loud, soft = (rng.normal(0, level, 16000).astype(np.int16) for level in (5000, 500))
+    alone = make(View(), loud)
+    np.testing.assert_array_equal(alone, loud)
+    mixed = make(View(other="b.wav", level_db=20.0, at=(0, 0)), soft, loud)
+    rest = mixed.astype(float) - soft
+    assert 20 * np.log10(soft.std() / rest.std()) == pytest.approx(20, abs=0.1)
+    both = make(View(other="b.wav", level_db=0.0, at=(0, 0)), loud, soft)
+    assert np.abs(both).max() <= 0.9 * 32768
+    for damaged in ("", "{", "[1]", '{"pitch":2}'):
+        with pytest.raises(W2sError, match="is no view"):
+            View.read(damaged)
 
 
 def test_a_run_that_was_stopped_ends_as_one_left_alone(speech: Manifest, tmp_path: Path) -> None:

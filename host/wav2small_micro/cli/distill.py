@@ -38,7 +38,19 @@ def distill(
         list[str] | None,
         typer.Option(help="Share of the crops that a corpus has, as emotale=0.6; repeatable."),
     ] = None,
+    views: Annotated[float, typer.Option(help="Share of crops from labelled views.")] = 0.6,
+    weights: Annotated[
+        tuple[float, float, float],
+        typer.Option(help="What arousal, dominance and valence count in the loss."),
+    ] = (1.0, 1.0, 1.0),
+    clean: Annotated[float, typer.Option(help="Share of crops that nothing disturbs.")] = 0.25,
+    shortest: Annotated[float, typer.Option(help="Shortest crops, seconds.")] = 0.5,
+    longest: Annotated[float, typer.Option(help="Longest crops, seconds.")] = 10.0,
     live: Annotated[float, typer.Option(help="Share of crops under live normalisation.")] = 0.5,
+    bfloat16: Annotated[
+        bool,
+        typer.Option("--bfloat16", help="Products in bfloat16; KERAS_BACKEND=torch, Wav2Small."),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of weights, crops and disturbances.")] = 1,
     workers: Annotated[int, typer.Option(help="Processes that make batches; 0: none.")] = 0,
     threads: Annotated[int, typer.Option(help="Threads of each operation; 0: all cores.")] = 0,
@@ -50,12 +62,13 @@ def distill(
     """Distil a teacher into a student that answers disturbed speech as the teacher answers clean.
 
     Reads the teacher's labels only, never people's. A run that was stopped goes on where it was.
-    KERAS_BACKEND chooses tensorflow, torch or jax.
+    KERAS_BACKEND chooses tensorflow, torch or jax; torch is the quickest.
     """
     _limit_threads(threads)
     trainer = needs_training("distillation.trainer")
     from wav2small_micro.data import manifest as manifests
     from wav2small_micro.distillation import targets
+    from wav2small_micro.distillation.augment import Augmentation
     from wav2small_micro.distillation.recipe import Recipe
 
     recipe = replace(
@@ -65,7 +78,12 @@ def distill(
         batch_s=batch_seconds,
         learning_rate=learning_rate,
         favoured=_shares(favour or []),
+        views=views,
+        weights=weights,
+        augmentation=Augmentation(clean=clean),
+        seconds=(shortest, longest),
         live=live,
+        bfloat16=bfloat16,
         seed=seed,
     )
     clips = manifests.read(manifest) if manifest else manifests.research()

@@ -8,6 +8,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wav2small_micro.cli.console import JsonOption, err, flat_rows, out, print_json, table
+from wav2small_micro.errors import W2sError
 
 
 def _bar() -> Progress:
@@ -31,6 +32,19 @@ def label(
     manifest: Annotated[Path, typer.Argument(help="Manifest of the clips.")],
     out_path: Annotated[Path, typer.Option("--out", "-o", help="Labels to write or go on with.")],
     split: Annotated[str | None, typer.Option(help="Only train, dev or test.")] = None,
+    views: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Label so many views of each training clip too: 4, or emotale=12; repeatable."
+        ),
+    ] = None,
+    heard: Annotated[
+        bool,
+        typer.Option(
+            "--heard",
+            help="A teacher of w2s teach answers for all speakers by its whole fit.",
+        ),
+    ] = False,
     batch: Annotated[float, typer.Option(help="Seconds of audio in a batch.")] = 40.0,
     cluster: Annotated[
         str | None,
@@ -41,7 +55,8 @@ def label(
 ) -> None:
     """Label the clips of a manifest with a teacher's arousal, dominance and valence.
 
-    A run that was stopped goes on where it was, and ends with the same labels.
+    Views are other tempi, mixtures and pieces of a clip. A run that was stopped goes on where it
+    was, and ends with the same labels.
     """
     from wav2small_micro import labelling
     from wav2small_micro.cluster import Cluster
@@ -49,9 +64,11 @@ def label(
     from wav2small_micro.teachers import base
 
     read = manifests.read(manifest).select(split)
+    teacher += base.HEARD if heard else ""
     model = base.load(teacher)
+    specs = labelling.views(read, model, _counts(views)) if views else None
     with _bar() as bar:
-        task = bar.add_task("labelling", total=len(read))
+        task = bar.add_task("labelling", total=None)
         outcome = labelling.label(
             model,
             read,
@@ -59,6 +76,7 @@ def label(
             batch,
             lambda done, total: bar.update(task, completed=done, total=total),
             Cluster(cluster, workers, teacher) if cluster else labelling.answer_here,
+            specs,
         )
     if json:
         facts = {"teacher": model.name, "revision": model.revision, "sha256": model.sha256}
@@ -71,6 +89,21 @@ def label(
         markup=False,
         soft_wrap=True,
     )
+
+
+def _counts(texts: list[str]) -> dict[str, int]:
+    """Views by corpus, ``""`` for those that are not named.
+
+    >>> _counts(["4", "emotale=12"])
+    {'': 4, 'emotale': 12}
+    """
+    counts = {"": 0}
+    for text in texts:
+        corpus, _, count = text.rpartition("=")
+        if not count.isdecimal():
+            raise W2sError(f"--views {text!r}", "how many, as 4, or for a corpus, as emotale=12")
+        counts[corpus] = int(count)
+    return counts
 
 
 def teach(

@@ -34,8 +34,8 @@ class Label:
 
     ``path`` as in the manifest; ``audio_sha256`` of the samples heard (int16, 16 kHz); arousal,
     dominance, valence about 0..1; ``teacher`` and its ``revision``; ``weights_sha256`` of its
-    files; ``fold`` that the teacher was fitted without (empty: it has not been fitted on these
-    speakers at all); ``spec``, the crop or augmentation as JSON (empty: the clip as it is).
+    files; ``fold`` that the teacher was fitted without (empty: none was left out); ``spec``, a view
+    of the clip as JSON (empty: the clip as it is).
     """
 
     path: str
@@ -166,7 +166,7 @@ class Store:
 
         Raises :class:`W2sError` for a label that is not a number.
         """
-        fresh = [label for label in labels if label.key not in self.done]
+        fresh = list({label.key: label for label in labels if label.key not in self.done}.values())
         for label in fresh:
             if not np.isfinite(label.adv).all():
                 raise W2sError(

@@ -33,7 +33,7 @@ def make(clips: Sequence[Taught], recipe: Recipe, number: int) -> Batch:
     """Batch ``number`` of a run."""
     rng = np.random.default_rng([recipe.seed, number])
     seconds = float(rng.choice(recipe.lengths, p=recipe.shares))
-    voices = [clip.pcm for clip in clips]
+    voices = [clip.pcm for clip in clips if not clip.spec]
     rows, targets = [], []
     for i in _draw(clips, recipe, recipe.crops_of(seconds), rng):
         crop = augment.disturb(clips[i].pcm, int(seconds * RATE), voices, recipe.augmentation, rng)
@@ -46,14 +46,24 @@ def make(clips: Sequence[Taught], recipe: Recipe, number: int) -> Batch:
 def _draw(
     clips: Sequence[Taught], recipe: Recipe, count: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Numbers of clips, every corpus having its share, however many clips it has."""
+    """Numbers of clips, every corpus having its share, however many clips it has, and within it
+    the views, where there are any."""
     corpora = _corpora(clips)
     favoured = {name: share for name, share in recipe.favoured if name in corpora}
     rest = max(0.0, 1 - sum(favoured.values())) / max(1, len(corpora) - len(favoured))
     shares = np.array([favoured.get(name, rest) for name in corpora])
-    numbers = list(corpora.values())
+    numbers = [_halves(clips, some) for some in corpora.values()]
     drawn = rng.choice(len(numbers), size=count, p=shares / shares.sum())
-    return np.array([rng.choice(numbers[corpus]) for corpus in drawn])
+    chosen = []
+    for corpus in drawn:
+        plain, views = numbers[corpus]
+        chosen.append(rng.choice(views if views and rng.random() < recipe.views else plain))
+    return np.array(chosen)
+
+
+def _halves(clips: Sequence[Taught], numbers: list[int]) -> tuple[list[int], list[int]]:
+    """Clips as they are, and views."""
+    return [i for i in numbers if not clips[i].spec], [i for i in numbers if clips[i].spec]
 
 
 def _corpora(clips: Sequence[Taught]) -> dict[str, list[int]]:

@@ -20,8 +20,10 @@ LENGTHS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.5, 7.0, 10.0)
 class Recipe:
     """``batch_s`` is the audio in a batch, seconds, shared by crops of one length: as many as fit,
     but within ``crops``. ``favoured`` corpora have a share of the crops each; the others share the
-    rest evenly. ``live`` is the share of crops normalised by the live rule instead of over
-    themselves. Every ``check`` steps the student is compared with its teacher on dev speakers;
+    rest evenly. ``views`` is the share of crops that are of views, where there are labels of some;
+    ``weights`` is what arousal, dominance and valence count in the loss. ``live`` is the share of
+    crops normalised by the live rule instead of over themselves. ``bfloat16`` rounds so what is
+    multiplied. Every ``check`` steps the student is compared with its teacher on dev speakers;
     after ``patience`` comparisons without a better one the run ends."""
 
     steps: int = 900
@@ -29,12 +31,15 @@ class Recipe:
     crops: tuple[int, int] = (8, 40)
     seconds: tuple[float, float] = (0.5, 10.0)
     favoured: tuple[tuple[str, float], ...] = ()
+    views: float = 0.6
+    weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
     live: float = 0.5
     learning_rate: float = 3e-3
     weight_decay: float = 1e-3
     check: int = 100
     dev_clips: int = 120
     patience: int = 5
+    bfloat16: bool = False
     seed: int = 1
     augmentation: Augmentation = field(default_factory=Augmentation)
 

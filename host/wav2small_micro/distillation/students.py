@@ -22,6 +22,7 @@ ARCHITECTURES = {
 """What ``model.json`` calls them."""
 
 NAMES = tuple(ARCHITECTURES)
+WAV2SMALL = tuple(name for name in NAMES if name not in mobilenet.BUILDERS)
 
 
 def build(name: str) -> Any:

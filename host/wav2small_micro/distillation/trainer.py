@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ Checks = dict[str, list[batches.Batch]]
 
 Report = Callable[[dict[str, float]], None]
 """Told of every comparison: the line of the log, and ``eta_s``."""
+
+Step = Callable[..., float]
+"""Trains on log-mel (B, T, 26) and A/D/V (B, 3); says the loss."""
 
 UNFINISHED = "distilling.npz"
 
@@ -61,8 +65,13 @@ def distill(
     train, dev = (targets.join(manifest, labels, split) for split in ("train", "dev"))
     keras.utils.set_random_seed(recipe.seed)
     model = students.build(name)
+    step = _step(model, name, recipe)
     began = students.begin(model, name, start) if start else None
-    model.compile(optimizer(recipe), loss=ccc_loss, jit_compile=keras.backend.backend() == "jax")
+    model.compile(
+        optimizer(recipe),
+        loss=ccc_loss(recipe.weights),
+        jit_compile=keras.backend.backend() == "jax",
+    )
     model.optimizer.build(model.trainable_variables)
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / UNFINISHED
@@ -73,7 +82,7 @@ def distill(
         coming = stack.enter_context(batches.stream(train, recipe, state.step, workers))
         board = stack.enter_context(tensorboard.writer(events))
         while state.step < recipe.steps and state.since_best < recipe.patience:
-            line = _round(model, recipe, coming, checks, state)
+            line = _round(model, step, recipe, coming, checks, state)
             checkpoint.write(unfinished, state, model)
             board(line, state.step)
             rate = state.seconds / state.step
@@ -123,14 +132,28 @@ def agreement(model: Any, checks: Checks) -> dict[str, dict[str, float]]:
     return result
 
 
+def _step(model: Any, name: str, recipe: Recipe) -> Step:
+    """How a batch is trained: Wav2Small has a quick way on PyTorch."""
+    if keras.backend.backend() == "torch" and name in students.WAV2SMALL:
+        from wav2small_micro.distillation import torch_step
+
+        return partial(torch_step.train_on_batch, model, ccc_loss(recipe.weights), recipe.bfloat16)
+    if recipe.bfloat16:
+        raise W2sError(
+            f"{name} on {keras.backend.backend()} trains in float32 only",
+            "KERAS_BACKEND=torch trains a Wav2Small in bfloat16; or leave --bfloat16 out",
+        )
+    return model.train_on_batch
+
+
 def _round(
-    model: Any, recipe: Recipe, coming: Any, checks: Checks, state: State
+    model: Any, step: Step, recipe: Recipe, coming: Any, checks: Checks, state: State
 ) -> dict[str, float]:
     """The steps to the next comparison, and that; ``state`` and its log are brought up to date."""
     start = time.monotonic()
     losses = []
     for _ in range(recipe.check):
-        losses.append(float(model.train_on_batch(*next(coming))))
+        losses.append(float(step(*next(coming))))
         if not np.isfinite(losses[-1]):
             raise W2sError(
                 f"the loss is {losses[-1]} at step {state.step + len(losses)}",

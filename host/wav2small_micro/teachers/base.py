@@ -44,13 +44,17 @@ def hash_files(paths: Iterable[Path]) -> str:
     return whole.hexdigest()
 
 
+HEARD = "@heard"
+"""Behind a folder of ``w2s teach``: let the fit that has heard a speaker answer for it too."""
+
+
 def load(name: str) -> Teacher:
     """A teacher by what names it.
 
     ``wav2vec2``, ``wavlm`` (the paper's, from the hub), their ids on the hub, a folder with a copy
-    of either, a folder of ``w2s teach``, an ``.onnx`` or ``.keras`` file; several with ``+``
-    between them are one teacher that answers with their mean. Raises :class:`W2sError` for anything
-    else and for files that are missing.
+    of either, a folder of ``w2s teach`` (then ``@heard`` or nothing), an ``.onnx`` or ``.keras``
+    file; several with ``+`` between them are one teacher that answers with their mean. Raises
+    :class:`W2sError` for anything else and for files that are missing.
     """
     from wav2small_micro.teachers import mean
 
@@ -72,10 +76,12 @@ def _one(name: str) -> Teacher:
         from wav2small_micro.teachers import files
 
         return files.load(path)
-    if (path / "teacher.json").is_file():
+    folder = Path(name.removesuffix(HEARD))
+    if (folder / "teacher.json").is_file():
         from wav2small_micro.teachers import taught
 
-        return taught.load(path)
+        teacher = taught.load(folder)
+        return teacher.heard() if name.endswith(HEARD) else teacher
     from wav2small_micro.teachers import hub
 
     if name in hub.HUB or name in hub.HUB.values() or (path / "config.json").is_file():
