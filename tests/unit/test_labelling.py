@@ -127,6 +127,8 @@ def test_a_mixture_is_not_cut_and_keeps_its_level() -> None:
     assert 20 * np.log10(soft.std() / rest.std()) == pytest.approx(20, abs=0.1)
     both = make(View(other="b.wav", level_db=0.0, at=(0, 0)), loud, soft)
     assert np.abs(both).max() <= 0.9 * 32768
+    late = make(View(other="b.wav", at=(0, 9)), loud, soft)  # as a rounded length may ask for
+    assert len(late) == 16000
     for damaged in ("", "{", "[1]", '{"pitch":2}'):
         with pytest.raises(W2sError, match="is no view"):
             View.read(damaged)

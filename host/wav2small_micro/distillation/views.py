@@ -124,8 +124,8 @@ def make(view: View, pcm: Pcm, other: Pcm | None = None) -> Pcm:
 def _mix(first: augment.Sound, second: augment.Sound, view: View) -> augment.Sound:
     total = np.zeros(max(len(first), len(second)), np.float32)
     level = augment.rms(first) / max(augment.rms(second), 1e-6)
-    for x, start in zip(
-        (first, augment.gain(second, -view.level_db) * level), view.at, strict=True
-    ):
+    second = augment.gain(second, -view.level_db) * np.float32(level)
+    for x, start in zip((first, second), view.at, strict=True):
+        start = min(start, len(total) - len(x))  # the manifest's lengths are rounded
         total[start : start + len(x)] += x
     return total
