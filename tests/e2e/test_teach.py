@@ -45,6 +45,23 @@ def test_teach_and_label(w2s: W2s, speech: Path, tmp_path: Path) -> None:
     for path, label in labels.by_path(labels.read(out)).items():
         np.testing.assert_allclose(label.adv, left[path].adv, atol=1e-5)
         assert label.weights_sha256 == left[path].weights_sha256
+    # By the whole fit: nearer to people on the clips that it was fitted on.
+    heard = tmp_path / "heard.csv"
+    arguments = ("label", folder, speech, "--split", "train", "--heard", "--views", "c=3")
+    ran = w2s(*arguments, "--out", heard, "--json").json()
+    assert (ran["revision"], ran["new"]) == ("1 heard", 12 * 4)
+    found = labels.by_path(labels.read(heard))
+    rated = {row.path: row.arousal for row in manifest.read(speech).rows if row.path in found}
+    apart = [
+        np.mean([abs(some[path].arousal - level) for path, level in rated.items()])
+        for some in (found, left)
+    ]
+    assert apart[0] < apart[1]
+    assert {label.fold for label in found.values()} == {""}
+    mixed = w2s("label", folder, speech, "--out", heard)
+    assert mixed.code == 1
+    assert "labels of another teacher" in mixed.stderr
+    assert w2s("label", folder, speech, "--views", "c:3", "--out", out).code == 1
 
 
 def test_a_manifest_without_labels(w2s: W2s, tmp_path: Path) -> None:
