@@ -360,7 +360,8 @@ def test_requests_come_through_while_the_filter_works(
     with Device(wire, timing=Timing(reply_s=20.0)) as device:
         device.hello()
         session = device.start(norm=Norm.LIVE, source=Source.MICROPHONE, profile=True)
-        session.poll(0.2)  # until it has settled
+        while not session.profile:  # until it has settled
+            session.poll(0.02)
         for n in range(6):
             device.ping(bytes([n, 0, 255]) * 200)
         profile = list(session.profile)
