@@ -450,7 +450,8 @@ class Window(Message, code=0xC0, direction=Direction.EVENT):
 
 @dataclass(frozen=True)
 class Row(Message, code=0xC1, direction=Direction.EVENT):
-    """One row of a tapped layer. Rows of a layer come in order and are sent once."""
+    """One row of a tapped layer. Rows of a layer come in order and are sent once; a device that is
+    late with its own microphone leaves some out."""
 
     session: Annotated[U32, Doc("the session")]
     layer: Annotated[U8, Doc("a `Layer`")]
