@@ -50,7 +50,7 @@ class DeviceError(LinkError):
     HINTS: ClassVar[dict[ErrorCode, str]] = {
         ErrorCode.BAD_VERSION: "build and flash the firmware of this checkout: w2s flash",
         ErrorCode.NOT_SUPPORTED: "choose another --norm, or build the firmware with the option",
-        ErrorCode.MICROPHONE: "switch the board off and on; docs/bring-up says what its pins need",
+        ErrorCode.MICROPHONE: "switch the board off and on; docs/boards says what to look at then",
         ErrorCode.TOO_LONG: "use a shorter clip, or build with more W2S_BUFFER_SECONDS",
         ErrorCode.UNKNOWN_TYPE: "build and flash the firmware of this checkout: w2s flash",
         ErrorCode.AUDIO_ERROR: "the clip is too short or its statistics contradict it",
