@@ -65,7 +65,8 @@ const board_facts_t *board_facts(void);
 size_t board_read(uint8_t *bytes, size_t size, bool wait);
 
 /** Sends `size` bytes and returns when the transmitter has taken them. If it refuses a byte
- *  for 250 ms the rest is dropped: the link's host repeats what was lost. */
+ *  for 250 ms the rest is dropped, and what follows until it takes some again: the link's host asks
+ *  anew for what was lost. */
 void board_write(const uint8_t *bytes, size_t size);
 
 /** Bytes lost since the start because board_read() came too late. */

@@ -134,12 +134,19 @@ void uart_take_back(void) {
     cortexm_unmask(mask);
 }
 
+/* Once the other end has let the patience run out, it costs no more until it takes bytes again. */
+static bool is_stuck;
+
 void uart_write(const uint8_t *bytes, size_t size) {
     uint32_t since = board_ms();
-    while (size > 0 && board_ms() - since <= WRITE_PATIENCE_MS) {
+    while (size > 0) {
         const size_t taken = port_uart_send(bytes, size);
         if (taken > 0) {
             since = board_ms();
+            is_stuck = false;
+        } else if (is_stuck || board_ms() - since > WRITE_PATIENCE_MS) {
+            is_stuck = true;
+            return;
         }
         bytes += taken;
         size -= taken;

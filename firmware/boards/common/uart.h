@@ -30,7 +30,7 @@ void *uart_lend(size_t *size);
 /** The whole ring again. */
 void uart_take_back(void);
 
-/** Sends; drops the rest after 250 ms without progress. */
+/** Sends; drops the rest after 250 ms without progress, and then everything until some is taken. */
 void uart_write(const uint8_t *bytes, size_t size);
 
 #endif
