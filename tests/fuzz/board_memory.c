@@ -10,6 +10,7 @@
 #include "link_cobs.h"
 #include "link_crc32.h"
 #include "link_reader.h"
+#include "messages.h"
 
 enum { LINE_SIZE = 1 << 16, IDLE_MS = 10, SPARE_SIZE = 1000 };
 
@@ -96,11 +97,14 @@ static void end_frame(void) {
     CHECK(size >= LINK_FRAME_HEAD + LINK_FRAME_TAIL && size <= LINK_MAX_FRAME);
     const size_t checked = size - LINK_FRAME_TAIL;
     CHECK(link_crc32(0, frame, checked) == link_load_le32(frame + checked));
+    ++said.frames;
+    if (frame[0] >= LINK_WINDOW && frame[0] != LINK_ERROR) {
+        return;
+    }
     said.type = frame[0];
     said.sequence = frame[1];
     said.length = checked - LINK_FRAME_HEAD;
     memcpy(said.payload, frame + LINK_FRAME_HEAD, said.length);
-    ++said.frames;
 }
 
 static void hear(uint8_t byte) {

@@ -15,7 +15,7 @@
 typedef struct {
     uint32_t frames;
     uint32_t lines;
-    uint8_t type;  // of the last frame
+    uint8_t type;  // of the last reply: events come when they like
     uint8_t sequence;
     uint8_t payload[1024];
     size_t length;
