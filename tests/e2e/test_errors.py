@@ -78,6 +78,25 @@ def test_unknown_board(w2s: W2s) -> None:
     assert "stm32f407_discovery" in ran.stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run", "CLIP", "--engine", "emulator", "--env", "nucleo_l4r5zi"),
+        ("hil", "--emulator", "nucleo_l4r5zi"),
+        ("soak", "--emulator", "nucleo_l4r5zi", "--hours", "0.001"),
+        ("mlperf", "CLIP", "--emulator", "nucleo_l4r5zi"),
+        ("bench", "--env", "nucleo_l4r5zi"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_board_that_qemu_does_not_know(w2s: W2s, clip: Path, command: tuple[str, ...]) -> None:
+    """Before anything is built: the board is named, those that QEMU runs, and the other way."""
+    ran = w2s(*(clip if word == "CLIP" else word for word in command))
+    assert_explained(ran, "QEMU has no machine like nucleo_l4r5zi")
+    assert "mps2_an386" in ran.stderr
+    assert "--port" in ran.stderr
+
+
 def test_missing_compiler(w2s: W2s) -> None:
     ran = w2s("build", PATH="/nonexistent")
     assert_explained(ran, "arm-none-eabi-gcc")

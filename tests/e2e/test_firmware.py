@@ -34,6 +34,15 @@ def test_build_names_the_elf(w2s: W2s) -> None:
     assert Path(built["elf"]).read_bytes().startswith(b"\x7fELF")
 
 
+def test_a_board_that_qemu_does_not_know_has_an_energy_model(w2s: W2s) -> None:
+    """The same core and kernels were counted on another board; its own flash is not in it."""
+    modelled = w2s("energy", "--env", "nucleo_l4r5zi", "--json").json()["modelled"]
+    named = w2s("energy", "--chip", "stm32l4r5", "--json").json()["modelled"]
+    assert modelled == named
+    assert modelled["chip"] == "stm32l4r5"
+    assert modelled["clock_hz"] == 120e6
+
+
 def test_stream_says_what_the_library_says(w2s: W2s, clips: list[Clip]) -> None:
     clip = max(clips, key=lambda c: c.seconds)
     ran = w2s("stream", clip.path, "--fast", "--window", "1", "--json")

@@ -311,7 +311,9 @@ def _recorded_cycles(
             + (f", and {env} is a {board.cpu}" if board.cpu != core else ""),
             "count them on a board, and give them: --cycles 60e6",
         )
-    wanted = bench.Case(env, Path(model).name, kernels or bench.kernels_of(board)[-1])
+    is_counted = board.emulator is not None  # else the same core and kernels stand for it
+    counted = env if is_counted else DEFAULT_ENV
+    wanted = bench.Case(counted, Path(model).name, kernels or bench.kernels_of(board)[-1])
     record: dict[str, Any] = json_module.loads(bench.record_path().read_text())
     loops = {bench.case_of(row): row for row in record["rows"] if row["part"] == "loop"}
     if wanted not in loops:
@@ -321,7 +323,7 @@ def _recorded_cycles(
         )
     loop = loops[wanted]
     firmware = next(f for f in record["firmware"] if bench.case_of(f) == wanted)
-    waits = _waits(firmware, hz) if is_board else 0.3 * loop["cycles"]
+    waits = _waits(firmware, hz) if is_board and is_counted else 0.3 * loop["cycles"]
     return modelled_cycles(
         loop["cycles"], by_refill=tuple(loop["cycles_by_refill"].values()), waits=waits
     )
