@@ -64,7 +64,7 @@ typedef struct { uint32_t hz; uint32_t bytes; ...; } pdm_clock;
 typedef struct { ...; } pdm_t;
 typedef struct { ...; } i2s_t;
 
-static const int PDM_TAPS, PDM_SAMPLES, LEVEL_UNITY, LEVEL_SPEECH;
+static const int PDM_TAPS, PDM_SAMPLES, LEVEL_UNITY, LEVEL_SPEECH, LEVEL_LAST_SHIFT;
 
 void pdm_init(pdm_t *pdm, const pdm_clock *clock, int layout, uint16_t gain);
 size_t pdm_to_pcm(pdm_t *pdm, const uint8_t *bits, size_t bytes, int16_t *pcm);

@@ -2,7 +2,7 @@
 //
 // pdm.h: the one-bit stream of a PDM microphone to 16 kHz PCM, on integers, no heap.
 //
-// Two filters (docs/microphone.md): one by tables, a byte of bits at a time, down to 64 kHz; and a
+// Two filters (docs/pdm.md): one by tables, a byte of bits at a time, down to 64 kHz; and a
 // FIR down to 16 kHz that also makes up for the first one's droop. Then the mean is taken out
 // (2.5 Hz), and a gain applied that saturates. Their delay is 0.71 ms, and what a block waits.
 #ifndef PDM_H

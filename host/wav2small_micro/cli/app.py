@@ -20,6 +20,7 @@ from wav2small_micro.cli import (
     live,
     mlperf,
     models,
+    pdm,
     profile,
     soak,
     stream,
@@ -62,6 +63,7 @@ app.command(rich_help_panel="Firmware")(firmware.flash)
 app.command(rich_help_panel="Firmware")(firmware.size)
 app.command(rich_help_panel="Firmware")(bench.bench)
 app.command(rich_help_panel="Firmware")(profile.profile)
+app.command(rich_help_panel="Firmware")(pdm.pdm)
 app.command(rich_help_panel="Firmware")(mlperf.mlperf)
 app.command(rich_help_panel="Firmware")(hil.hil)
 app.command(rich_help_panel="Firmware")(soak.soak)

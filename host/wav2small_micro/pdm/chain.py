@@ -20,6 +20,8 @@ SETTLING = RATE // 4 + 48
 """Samples of silence in front: the time in which level.h finds the mean, whole milliseconds."""
 LEVEL_DB = 6.0
 """How far below the clip the sound is at the microphone: its peaks stay below modulator.LARGEST."""
+WORST = 0.02
+"""Apart at most: A/D/V of speech through a PDM microphone, and of the same speech as PCM."""
 _DELAY = 12
 _AFTER = 10 * library.BLOCK
 
@@ -48,3 +50,12 @@ def through(
     heard = stream.pcm(bits(pcm, clock_hz, level_db=level_db, order=order))
     begin = SETTLING + _DELAY
     return heard[begin : begin + len(pcm)]
+
+
+def in_a_room(pcm: Int16, room_db: float) -> Int16:
+    """A clip with a room's noise, white, of ``room_db`` against the full scale: the same each time.
+
+    Clips may be silent to the last bit, which no microphone ever hears.
+    """
+    noise = np.random.default_rng(0).normal(0, 32768 * 10 ** (room_db / 20), len(pcm))
+    return np.clip(np.round(pcm + noise), -32768, 32767).astype(np.int16)
