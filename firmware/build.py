@@ -35,6 +35,8 @@ PLACEMENTS = {
     "weights": ("weights",),
     "both": ("code", "weights"),
 }
+# Of RAM for code alone, on chips with a second address for it: the kernels are 30 KB.
+CODE_RAM_SIZE = 40960
 # Modes in which a firmware for the runner of MLPerf Tiny starts (firmware/src/mlperf.h).
 MLPERF_MODES = ("performance", "energy")
 SMALLER_STACK = {"compact": 3072}  # 1.4 KB of it is used
@@ -93,12 +95,18 @@ def clock_macros(clock: str, board) -> list[tuple[str, str]]:
     return [("W2S_CLOCK_MHZ", clock)]
 
 
-def placement_scripts(name: str) -> list[str]:
-    """The linker scripts of a placement. Stops the build if there is none of that name."""
+def placement_flags(name: str, board) -> list[str]:
+    """The linker's flags for a placement. Stops the build if there is none of that name."""
     if name not in PLACEMENTS:
         sys.exit(f"Error: no placement {name!r}. There: {', '.join(PLACEMENTS)}.")
     folder = ROOT / "firmware" / "boards" / "common" / "placement"
-    return [str(folder / f"{script}.ld") for script in PLACEMENTS[name]]
+    flags = []
+    for script in PLACEMENTS[name]:
+        if script == "code" and board.get("build.code_ram_origin", ""):
+            script = "code_bus"
+            flags.append(f"-Wl,--defsym=code_ram_size={CODE_RAM_SIZE}")
+        flags.append(f"-Wl,-T,{folder / script}.ld")
+    return flags
 
 
 def add(env, name: str, folder: Path, sources: str = "+<*>") -> None:
@@ -138,11 +146,15 @@ add(
     f"+<*> -<kernels/*> +<kernels/{kernels}/*>",
 )
 
-scripts = placement_scripts(
-    os.environ.get("W2S_PLACEMENT") or env.GetProjectOption("custom_placement", "flash")  # noqa: F821
+flags = placement_flags(
+    os.environ.get("W2S_PLACEMENT") or env.GetProjectOption("custom_placement", "flash"),  # noqa: F821
+    env.BoardConfig(),  # noqa: F821
 )
-env.Append(LINKFLAGS=[f"-Wl,-T,{script}" for script in scripts])  # noqa: F821
-env.Depends("$BUILD_DIR/firmware.elf", scripts)  # noqa: F821
+env.Append(LINKFLAGS=flags)  # noqa: F821
+env.Depends(  # noqa: F821
+    "$BUILD_DIR/firmware.elf",
+    [flag.removeprefix("-Wl,-T,") for flag in flags if flag.startswith("-Wl,-T,")],
+)
 
 model = os.environ.get("W2S_MODEL") or env.GetProjectOption("custom_model")  # noqa: F821
 model_folder = find_model(model)

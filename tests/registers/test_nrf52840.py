@@ -466,6 +466,28 @@ def test_a_clip_over_usb_is_answered_as_by_the_library(
     assert counters.tick_hz == 64_000_000
 
 
+def test_kernels_that_run_from_code_ram_answer_the_same(
+    network: native.Network, clips: list[Clip]
+) -> None:
+    """Placement `code`: at 0x00800000 the chip shows its RAM on the buses for code."""
+    bench = Bench(NANO, pio.build(NANO.env, placement="code"))
+    board = bench.board()
+    machine = board.machine
+    machine.logging = False
+    host = UsbHost(board)
+    host.connect()
+    first = machine.symbol("memory_code_start")
+    last = machine.symbol("memory_code_end")
+    assert 0x00800000 <= first < last <= 0x00800000 + Nrf52840.RAM[1]
+    physical = first - 0x00800000 + Nrf52840.RAM[0]
+    assert physical >= machine.symbol("memory_spare_end")
+    assert first <= machine.symbol("w2s_logmel") < last
+    clip = min(clips, key=lambda c: c.seconds)
+    with link(host) as device:
+        answer = device.run(clip.pcm)
+    np.testing.assert_array_equal(answer.adv_q16, network.run(clip.pcm, "utterance").adv_q16)
+
+
 def test_a_host_that_does_not_read_costs_a_quarter_second_once(nano_host: UsbHost) -> None:
     nano_host.reads = False
     nano_host.receive(b"help\r" * 3)

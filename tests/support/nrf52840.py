@@ -7,10 +7,13 @@ hold, the tests compute. Models are strict where the chip is not: what works by 
 
 from __future__ import annotations
 
+import ctypes
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar
+
+from unicorn import UC_PROT_ALL, UC_PROT_EXEC, UC_PROT_READ
 
 from support.cortexm import Fault, Machine, Registers
 
@@ -641,6 +644,20 @@ class Usbd(Peripheral):
             self.happen(self.EPDATA)
 
 
+class TwiceSeen(Machine):
+    """A machine whose RAM code sees at a second address, too (PS, "Memory": Code RAM)."""
+
+    CODE_RAM = 0x00800000
+
+    def _map_memory(self, seed: int) -> None:
+        super()._map_memory(seed)
+        address, size = self.ram
+        self._memory = ctypes.create_string_buffer(self.read_memory(address, size), size)
+        self._uc.mem_unmap(address, size)
+        for place, rights in ((address, UC_PROT_ALL), (self.CODE_RAM, UC_PROT_READ | UC_PROT_EXEC)):
+            self._uc.mem_map_ptr(place, size, rights, ctypes.addressof(self._memory))
+
+
 class Nrf52840:
     """A board with an nRF52840: memory behind a boot loader, and the peripherals that we use."""
 
@@ -674,7 +691,7 @@ class Nrf52840:
         self.uicr = Registers(
             0x10001000, PAGE, reset={0x208: approtect}, offsets={0x208}, name="UICR"
         )
-        self.machine = Machine(
+        self.machine = TwiceSeen(
             elf,
             flash,
             self.RAM,

@@ -12,6 +12,8 @@ extern uint32_t memory_stack_start[];
 extern uint32_t memory_stack_end[];
 extern uint32_t memory_data_start[], memory_data_end[];
 extern const uint32_t memory_data_image[];
+extern uint32_t memory_code_start[], memory_code_end[], memory_code_place[];
+extern const uint32_t memory_code_image[];
 extern uint32_t memory_bss_start[], memory_bss_end[];
 extern uint64_t memory_spare_start[], memory_spare_end[];
 

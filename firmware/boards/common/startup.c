@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <stddef.h>
 #include <stdint.h>
 
 #include "board.h"
@@ -67,6 +68,15 @@ static void copy_data(void) {
     }
 }
 
+/* Code that runs at another address than it is written to. */
+static void copy_code(void) {
+    const size_t words = (size_t)(memory_code_end - memory_code_start);
+    for (size_t i = 0; i < words; i++) {
+        memory_code_place[i] = memory_code_image[i];
+    }
+    cortexm_barrier();
+}
+
 static void clear_bss(void) {
     for (uint32_t *word = memory_bss_start; word < memory_bss_end;) {
         *word++ = 0;
@@ -92,6 +102,7 @@ __attribute__((used)) void startup(void) {
     SCB_VTOR = (uint32_t)(uintptr_t)vectors;
     paint_stack();
     copy_data();
+    copy_code();
     clear_bss();
     fault_init();
     silence_interrupts();

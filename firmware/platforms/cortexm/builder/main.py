@@ -42,12 +42,13 @@ def require_toolchain() -> None:
 
 
 def linker_symbols() -> list:
-    """The four numbers of memory.ld."""
+    """The numbers of memory.ld; the last is where code sees the RAM, if anywhere else."""
     symbols = {
         "flash_origin": board.get("build.flash_origin"),
         "flash_size": board.get("upload.maximum_size"),
         "ram_origin": board.get("build.ram_origin"),
         "ram_size": board.get("upload.maximum_ram_size"),
+        "code_ram_origin": board.get("build.code_ram_origin", board.get("build.ram_origin")),
     }
     return [f"-Wl,--defsym={name}={value}" for name, value in symbols.items()]
 
@@ -55,6 +56,7 @@ def linker_symbols() -> list:
 require_toolchain()
 sections = boards / "common" / "sections.ld"
 memory = boards / "common" / "memory.ld"
+segments = boards / "common" / "segments.ld"
 
 env.Replace(
     AR=PREFIX + "gcc-ar",
@@ -133,6 +135,8 @@ env.Append(
 
 # Before the others: a script of placement/ that firmware/build.py adds comes in between.
 env.Prepend(LINKFLAGS=["-Wl,-T," + str(memory)])
+if not any(flag.endswith("code_bus.ld") for flag in map(str, env["LINKFLAGS"])):
+    env.Append(LINKFLAGS=["-Wl,-T," + str(segments)])
 
 # Of firmware/lib, what the board's own code needs.
 for library in board.get("build.libraries", []):
@@ -145,7 +149,7 @@ for folder in board.get("build.sources"):
     env.BuildSources(str(Path("$BUILD_DIR", "boards", folder)), str(boards / folder))
 
 elf = env.BuildProgram()
-env.Depends(elf, [str(memory), str(sections)])
+env.Depends(elf, [str(memory), str(sections), str(segments)])
 images = {"elf": elf, "bin": env.ElfToBin(IMAGE, elf), "hex": env.ElfToHex(IMAGE, elf)}
 images["uf2"] = env.BinToUf2(IMAGE, images["bin"])
 wanted = [elf, images["bin"]]
