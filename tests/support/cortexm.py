@@ -85,6 +85,20 @@ class _Bank:
         uclib.uc_reg_write_batch(self._uc._uch, self._registers, self._places, self._size)
 
 
+class _Register:
+    """One register, quickly."""
+
+    def __init__(self, uc: Uc, name: str) -> None:
+        self._uc = uc
+        self._number = getattr(arm_const, f"UC_ARM_REG_{name}")
+        self._value = ctypes.c_uint32()
+        self._place = ctypes.byref(self._value)
+
+    def read(self) -> int:
+        uclib.uc_reg_read(self._uc._uch, self._number, self._place)
+        return self._value.value
+
+
 class Fault(AssertionError):
     """The firmware did what no board forgives."""
 
@@ -184,9 +198,11 @@ class Machine:
         self._uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
         self._uc.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M4)
         self._frame = _Bank(self._uc, (*_FRAME, "SP", "CONTROL"))
-        self._pc = _Bank(self._uc, ("PC",))
+        self._pc = _Register(self._uc, "PC")
         self._fp = _Bank(self._uc, _FP_FRAME)
-        self._masks = _Bank(self._uc, ("PRIMASK", "BASEPRI", "FAULTMASK"))
+        self._primask = _Register(self._uc, "PRIMASK")
+        self._basepri = _Register(self._uc, "BASEPRI")
+        self._faultmask = _Register(self._uc, "FAULTMASK")
         self._map_memory(seed)
         self._load(elf)
         self._lines: dict[int, Registers] = {}
@@ -276,7 +292,7 @@ class Machine:
     @property
     def pc(self) -> int:
         """Where the core is."""
-        return self._pc.read()[0]
+        return self._pc.read()
 
     @property
     def now(self) -> int:
@@ -323,6 +339,7 @@ class Machine:
                 assert address + len(data) <= sum(self.flash), "a segment that is not in flash"
                 self._uc.mem_write(address, data)
             table = list(elf.get_section_by_name(".symtab").iter_symbols())
+        self._image = self.read_memory(*self.flash)
         self._symbols = {symbol.name: symbol["st_value"] for symbol in table}
         functions = sorted(
             (symbol["st_value"] & ~1, symbol.name)
@@ -459,13 +476,20 @@ class Machine:
             self._leave_exception(pc)
         elif pc == self._home:
             self.cycles += accesses + 1
-        elif self._uc.mem_read(pc - 2, 2) != WFI:
+        elif self._code_at(pc - 2) != WFI:
             self.cycles += count
         elif is_blocked or self.core.is_anything_pending():
             self.cycles += 1
         else:
             self.slept += max(0, horizon - self.cycles)
             self.cycles = max(horizon, self.cycles + 1)
+
+    def _code_at(self, address: int) -> bytes:
+        """Two bytes of code: flash does not change, and a copy is quicker."""
+        place = address - self.flash[0]
+        if 0 <= place < len(self._image):
+            return self._image[place : place + 2]
+        return bytes(self._uc.mem_read(address, 2))
 
     def _on_exception(self, uc: Uc, number: int, data: object) -> None:
         """Unicorn's word for an exception's end, and for what firmware should not do."""
@@ -490,15 +514,13 @@ class Machine:
 
     def execution_priority(self) -> int:
         """What an exception's priority must be below (B1.5.4)."""
-        primask, basepri, faultmask = self._masks.read()
+        if self._faultmask.read() & 1:
+            return -1
+        if self._primask.read() & 1:
+            return min([0, *(self.core.priority(n) for n in self._active)])
         priority = min((self.core.priority(n) for n in self._active), default=256)
-        if basepri:
-            priority = min(priority, basepri)
-        if primask & 1:
-            priority = min(priority, 0)
-        if faultmask & 1:
-            priority = min(priority, -1)
-        return priority
+        basepri = self._basepri.read()
+        return min(priority, basepri) if basepri else priority
 
     def _take_exception(self) -> None:
         if not self.core.pending:
@@ -573,6 +595,7 @@ class SystemControl(Registers):
         self.active: set[int] = set()
         self._lines: set[int] = set()
         self._started = 0  # when SysTick was at its reload value
+        self._period = 0  # 0: it does not count
 
     def reset(self) -> None:
         """See Registers."""
@@ -629,12 +652,13 @@ class SystemControl(Registers):
 
     # SysTick: counts down from RVR to 0, and is pending when it gets there (B3.3.1).
 
-    def _period(self) -> int:
-        return self[self.RVR] + 1 if self[self.CSR] & 1 and self[self.RVR] else 0
+    def _set_period(self) -> None:
+        is_on = self[self.CSR] & 1 and self[self.RVR]
+        self._period = self[self.RVR] + 1 if is_on else 0
 
     def tick(self, cycles: int) -> None:
         """Makes SysTick pending if its period is over."""
-        period = self._period()
+        period = self._period
         if period and cycles - self._started >= period:
             self._started += (cycles - self._started) // period * period
             if self[self.CSR] & 2:
@@ -642,13 +666,13 @@ class SystemControl(Registers):
 
     def next_tick(self, cycles: int) -> int:
         """When that is."""
-        period = self._period()
+        period = self._period
         return self._started + period if period else cycles + 10**9
 
     def read(self, offset: int) -> int:
         """See Registers."""
-        if offset == self.CVR and self._period():
-            period = self._period()
+        if offset == self.CVR and self._period:
+            period = self._period
             return max(0, period - 1 - (self.machine.now - self._started) % period)
         if offset == self.ICSR:
             active = max(self.active, default=0)
@@ -672,6 +696,10 @@ class SystemControl(Registers):
             if value & 1 and not self[self.CSR] & 1:
                 self._started = self.machine.now
             self.values[offset] = value
+            self._set_period()
+        elif offset == self.RVR:
+            self.values[offset] = value & 0xFFFFFF
+            self._set_period()
         elif offset == self.ICSR:
             pending = {28: self.PENDSV, 26: self.SYSTICK, 31: self.NMI}
             self.pending |= {n for bit, n in pending.items() if value >> bit & 1}
