@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """``w2s live`` as a person uses it: the page in a browser, the firmware in the emulator."""
 
-import base64
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,13 +17,13 @@ import soundfile
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
-from support.browser import chromium, complaints
+from support.browser import SerialPort, chromium, complaints
 
 from wav2small_micro import native, paths, pio
 from wav2small_micro.audio import RATE, read_clip
 from wav2small_micro.emulator import Emulator
 from wav2small_micro.engines.base import Model
-from wav2small_micro.link import codec, messages
+from wav2small_micro.link import messages
 from wav2small_micro.live.feed import Feed
 from wav2small_micro.live.server import LiveServer
 
@@ -133,23 +131,6 @@ def test_the_page_shows_what_is_on_the_wire(
 
 # --- A board behind Web Serial -------------------------------------------------------------------
 
-# A port whose other end is the test: what the page writes is fetched, what the board says is given.
-PORT = """
-const written = [];
-let controller;
-window.port = {
-  take: () => written.splice(0).map((bytes) => btoa(String.fromCharCode(...bytes))),
-  give: (text) => controller.enqueue(Uint8Array.from(atob(text), (c) => c.charCodeAt(0))),
-};
-const port = {
-  open: async () => {},
-  close: async () => {},
-  readable: new ReadableStream({ start: (c) => { controller = c; } }),
-  writable: new WritableStream({ write: (bytes) => { written.push(bytes); } }),
-};
-Object.defineProperty(navigator, "serial", { value: { requestPort: async () => port } });
-"""
-
 
 def test_the_page_talks_to_a_board_itself(tmp_path: Path) -> None:
     """The browser's own end of the link, with a microphone, against the real firmware."""
@@ -166,10 +147,10 @@ def test_the_page_talks_to_a_board_itself(tmp_path: Path) -> None:
             f"--use-file-for-fake-audio-capture={heard}",
         ) as page,
     ):
-        page.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": PORT})
+        port = SerialPort(page)
         page.get(server.url)
         page.find_element(By.ID, "serial").click()
-        sent = bridge(page, emulator, until=lambda: len(answers(page)) >= 3)
+        sent = port.carry(emulator.transport(), until=lambda: len(answers(page)) >= 3)
         shown = answers(page)
         assert "stm32f407_discovery" in text(page, "device")
         assert text(page, "losses") == "0 frames"
@@ -178,23 +159,3 @@ def test_the_page_talks_to_a_board_itself(tmp_path: Path) -> None:
     pcm = np.frombuffer(b"".join(blocks[i] for i in range(len(blocks))), "<i2")
     assert np.abs(pcm).max() > 1000
     assert [answer["q16"] for answer in shown] == windows(pcm)[: len(shown)]
-
-
-def bridge(
-    page: webdriver.Chrome, emulator: Emulator, until: Callable[[], bool]
-) -> list[messages.Message]:
-    """Carries bytes between the page and the board, until the page has what it should have.
-    Returns what the page said."""
-    transport = emulator.transport()
-    reader = codec.FrameReader()
-    sent: list[messages.Message] = []
-    deadline = time.monotonic() + PATIENCE_S
-    while not until():
-        assert time.monotonic() < deadline, text(page, "log")
-        for piece in page.execute_script("return window.port.take()"):
-            data = base64.b64decode(piece)
-            sent += [frame.message for frame in reader.feed(data)]
-            transport.write(data, 5.0)
-        while data := transport.read(0.02):
-            page.execute_script("window.port.give(arguments[0])", base64.b64encode(data).decode())
-    return sent

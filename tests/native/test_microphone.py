@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from selenium.webdriver.common.by import By
+from support.browser import SerialPort, chromium, complaints
 from support.process_board import ProcessBoard
 from support.sessions import noise, run_clip, start
 
@@ -44,12 +46,15 @@ from wav2small_micro.link.messages import (
     Result,
     Row,
     Source,
+    Start,
     StartReply,
     Stop,
     Window,
 )
+from wav2small_micro.live.feed import Feed
 from wav2small_micro.live.player import Player, Sink, Tap
 from wav2small_micro.live.recording import Recording
+from wav2small_micro.live.server import LiveServer
 from wav2small_micro.streaming import WindowAnswer, chunks, chunks_forever, paced
 
 RING_SAMPLES = 1024  # of host_board.c
@@ -408,6 +413,70 @@ def speak_until(stream: subprocess.Popen[str], pipe: int, answers: int) -> list[
     done.set()
     speaker.join()
     return said
+
+
+@pytest.mark.slow
+def test_the_page_listens_to_a_board_with_a_microphone(
+    tmp_path: Path, app_binary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The browser starts the board's own microphone, and shows what it answers and loses."""
+    os.mkfifo(tmp_path / "air")
+    monkeypatch.setenv("HOST_BOARD_MICROPHONE", str(tmp_path / "air"))
+    pipe = os.open(tmp_path / "air", os.O_RDWR)
+    pcm = noise(1.4)
+    speaker = _Speaker(pipe, pcm)
+    facts = {"source": "-", "device": "-", "words": [], "neutral_radius": 0.1}
+    board = ProcessBoard(app_binary)
+    with LiveServer(Feed(), facts) as server, chromium(tmp_path / "profile") as page:
+        port = SerialPort(page)
+        page.get(server.url)
+        page.find_element(By.ID, "serial").click()
+
+        def answers() -> list[Any]:
+            found: list[Any] = page.execute_script("return window.w2s.answers")
+            return found
+
+        said = port.carry(board, until=lambda: len(answers()) >= 2, heard=speaker.hear)
+        os.write(pipe, pcm.tobytes())  # all at once
+        speaker.rows, speaker.sent = 0, 0
+        speaker.play()
+        port.carry(board, until=lambda: len(answers()) >= 4, heard=speaker.hear)
+        shown = answers()
+        losses = page.find_element(By.ID, "losses").text
+        assert not complaints(page)
+    board.close()
+    os.close(pipe)
+    (start_request,) = [message for message in said if isinstance(message, Start)]
+    assert (start_request.source, start_request.norm) == (Source.MICROPHONE, Norm.LIVE)
+    assert not any(isinstance(message, Audio) for message in said)
+    with host.Device(ProcessBoard(app_binary)) as device:
+        windows = device.run(pcm, norm=Norm.LIVE, window_segments=4).windows
+    expected = [[w.arousal, w.dominance, w.valence] for w in windows]
+    assert [answer["q16"] for answer in shown[:2]] == expected[:2]
+    assert [answer["seconds"] for answer in shown[:2]] == [0.5, 1.0]
+    assert losses.endswith("s of audio")
+    assert shown[-1]["seconds"] > 2.5, "what was lost is time, too"
+
+
+class _Speaker:
+    """Plays block after block, each when the rows of the one before have come."""
+
+    def __init__(self, pipe: int, pcm: np.ndarray) -> None:
+        self.rows = self.sent = 0
+        self._pipe, self._pcm = pipe, pcm
+        self._reader = codec.FrameReader()
+
+    def hear(self, data: bytes) -> None:
+        for frame in self._reader.feed(data):
+            self.rows += isinstance(frame.message, Row)
+            is_taken = self.sent and self.rows >= 10 * self.sent - 1
+            if is_taken or isinstance(frame.message, StartReply):
+                self.play()
+
+    def play(self) -> None:
+        begin = self.sent * BLOCK_SAMPLES % (len(self._pcm) - BLOCK_SAMPLES)
+        os.write(self._pipe, self._pcm[begin : begin + BLOCK_SAMPLES].tobytes())
+        self.sent += 1
 
 
 def test_board_without_a_microphone_says_so(start_device: Callable[..., Any]) -> None:
