@@ -179,6 +179,19 @@ def test_no_word_of_the_image_asks_the_boot_loader_for_anything(bench: Bench) ->
     assert machine.word(machine.flash[0] + 0x200) != 0x87EEB07C
 
 
+def test_the_uf2_beside_the_elf_is_the_same_firmware() -> None:
+    """Blocks of 512 bytes: address at 12, size at 16, family at 28, content from 32 on."""
+    bench = Bench(XIAO, pio.build(XIAO.env))
+    machine = bench.board().machine
+    blocks = bench.elf.with_suffix(".uf2").read_bytes()
+    assert len(blocks) > 100_000
+    for at in range(0, len(blocks), 512):
+        address, size = struct.unpack_from("<II", blocks, at + 12)
+        assert struct.unpack_from("<I", blocks, at + 28) == (0xADA52840,)
+        content = blocks[at + 32 : at + 32 + size].rstrip(b"\0")
+        assert machine.read_memory(address, len(content)) == content
+
+
 def test_interrupts_that_a_boot_loader_left_on_do_not_come(bench: Bench) -> None:
     """It jumps to the firmware with interrupts masked, but perhaps some enabled."""
     board = bench.board()
@@ -631,6 +644,7 @@ def test_the_header_uart_is_a_link_too(on_uart: Bench) -> None:
     (rate,) = machine.writes(UART + Uart.BAUDRATE)
     assert rate % 0x1000 == 0
     assert abs(uart.baud / 921600 - 1) < 1e-4
+    assert machine.writes(UART + Uart.CONFIG) == [0]  # 8N1, no flow control
     assert machine.word(machine.flash[0] + 4 * (16 + 2)) == machine.symbol("UART_Handler") | 1
     machine.logging = False
     with Device(Wire(machine, uart)) as device:

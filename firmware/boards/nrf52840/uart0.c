@@ -35,6 +35,7 @@ void port_uart_init(uint32_t clock_hz) {
     (void)clock_hz; /* the peripheral has a clock of its own, 16 MHz */
     uart_pins();
     UART0_BAUDRATE = baud_rate(PORT_UART_BAUD);
+    UART0_CONFIG = 0; /* no parity, one stop bit, no flow control */
     UART0_ENABLE = UART0_ENABLE_ON;
     UART0_INTENSET = UART0_INT_RXDRDY | UART0_INT_ERROR;
     UART0_TASKS_STARTTX = 1;
