@@ -221,7 +221,8 @@ def flash(
 
     ``protocol``: one of the board's (``board(env).protocols``), by default its first choice.
     ``qemu`` starts the firmware in the emulator, in the background. ``port`` tells several
-    boards apart: the programmer's serial number, or the TCP port of the emulator's UART.
+    boards apart: the programmer's serial number, the board's own serial port where its boot loader
+    is behind that, or the TCP port of the emulator's UART.
 
     Raises W2sError if the programmer is missing, finds no board or fails.
     """

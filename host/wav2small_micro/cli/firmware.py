@@ -45,10 +45,12 @@ def flash(
     kernels: KernelsOption = None,
     placement: PlacementOption = None,
     protocol: Annotated[
-        str | None, typer.Option(help="How: openocd, stflash, dfu, pyocd, qemu; see the board.")
+        str | None,
+        typer.Option(help="How: openocd, stflash, bossac, uf2 ..: its page in docs/boards."),
     ] = None,
     port: Annotated[
-        str | None, typer.Option(help="The programmer's serial number, or the emulator's TCP port.")
+        str | None,
+        typer.Option(help="The programmer's serial number, the board's own port, or QEMU's."),
     ] = None,
     json: JsonOption = False,
 ) -> None:
