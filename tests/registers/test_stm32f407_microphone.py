@@ -25,7 +25,7 @@ from wav2small_micro.engines.base import Model
 from wav2small_micro.link.client import Device, Timing
 from wav2small_micro.link.messages import Flag, Norm, Source
 from wav2small_micro.pdm import library
-from wav2small_micro.pdm.modulator import speech
+from wav2small_micro.pdm.modulator import speech_chunks
 
 pytestmark = pytest.mark.emulator
 
@@ -265,7 +265,8 @@ class Voice:
 
     def __init__(self, pcm: np.ndarray, before: int = SETTLING) -> None:
         air = np.concatenate([np.zeros(before, np.int16), pcm])
-        self.bits = speech(air, BITS * 16000, gain=1 / 16)  # the firmware's gain is 16
+        chunks = speech_chunks(air, BITS * 16000, gain=1 / 16)  # the firmware's gain is 16
+        self.bits = np.concatenate(list(chunks))
         self.pcm = library.Pdm(BITS * 16000).pcm(self.bits)[SETTLING:]
         self._at = 0
 
