@@ -202,7 +202,10 @@ def test_the_command_compares_clips(tmp_path: Path, clip_paths: list[Path]) -> N
     assert json.loads(far.stdout)["worst"] > chain.WORST
 
 
-def test_the_command_names_what_is_wrong(tmp_path: Path) -> None:
-    missing = CliRunner().invoke(app, ["pdm", str(tmp_path / "none.wav")])
-    assert missing.exit_code == 1
-    assert "none.wav" in missing.output
+def test_a_clip_that_cannot_be_read_stops_no_other(tmp_path: Path, clip_paths: list[Path]) -> None:
+    arguments = ["pdm", str(tmp_path / "none.wav"), str(clip_paths[0]), "--room", "-60"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 1
+    assert "none.wav" in result.output
+    assert clip_paths[0].name in result.output
+    assert "1 clips" in result.output

@@ -69,9 +69,9 @@ def pdm(
     """The filters' figures; with clips, A/D/V through a PDM microphone beside that of the clip.
 
     The bits come from a sigma-delta modulator, and the samples from the C that boards run. The exit
-    code is 1 when an answer is more than .02 apart.
+    code is 1 when an answer is more than .02 apart, or a clip cannot be read.
     """
-    from wav2small_micro.pdm import modulator, plot
+    from wav2small_micro.pdm import chain, modulator, plot
 
     if order not in modulator.ORDERS:
         raise W2sError(f"no modulator of order {order}", f"use one of {modulator.ORDERS}")
@@ -82,14 +82,16 @@ def pdm(
         return
     sound = {"clock_hz": clock.hz, "level_db": level, "order": order}
     rows = list(_compare(clips, model, sound, room, output))
-    worst = max((row["apart"] for row in rows), default=0.0)
+    heard = [row for row in rows if "error" not in row]
+    worst = max((row["apart"] for row in heard), default=0.0)
     if json:
         print_json({"model": model, **sound, "room_db": room, "clips": rows, "worst": worst})
-    else:
-        _print(rows, worst)
-    from wav2small_micro.pdm.chain import WORST
-
-    if worst > WORST:
+    elif heard:
+        _print(heard, worst)
+    for row in rows:
+        if "error" in row:
+            err.print(f"[bold red]clip:[/] {escape(row['error'])}", highlight=False, soft_wrap=True)
+    if worst > chain.WORST or len(heard) < len(rows):
         raise typer.Exit(1)
 
 
@@ -145,7 +147,11 @@ def _compare(
     engine = NativeEngine(Model.load(model))
     files = clip_arguments.find_clips(named)
     for path in track(files, "clips", console=err, transient=True, disable=not err.is_terminal):
-        pcm = read_clip(path).pcm
+        try:
+            pcm = read_clip(path).pcm
+        except W2sError as error:
+            yield {"path": str(path), "error": error.message}
+            continue
         if room is not None:
             pcm = chain.in_a_room(pcm, room)
         heard = chain.through(pcm, **sound)

@@ -36,10 +36,8 @@ def bits(
     ratio = clock_hz // RATE
     lead = round((_DELAY - design.delay()) * ratio)
     padded = np.pad(pcm, (SETTLING, _AFTER))
-    made = modulator.speech_chunks(
-        padded, clock_hz, gain=10 ** (-level_db / 20), order=order, lead=lead
-    )
-    return np.concatenate(list(made))
+    gain = 10 ** (-level_db / 20)
+    return modulator.speech(padded, clock_hz, gain=gain, order=order, lead=lead)
 
 
 def through(

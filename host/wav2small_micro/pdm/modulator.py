@@ -107,3 +107,8 @@ def speech_chunks(
         wanted -= whole
         yield modulator.bits(np.clip(waiting[:whole], -LARGEST, LARGEST))
         waiting = waiting[whole:]
+
+
+def speech(pcm: Int16, clock_hz: int, *, gain: float = 1.0, order: int = 4, lead: int = 0) -> Bytes:
+    """:func:`speech_chunks` in one piece."""
+    return np.concatenate(list(speech_chunks(pcm, clock_hz, gain=gain, order=order, lead=lead)))
