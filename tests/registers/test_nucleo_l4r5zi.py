@@ -6,13 +6,20 @@ Sections are cited by their titles. Formulas and limits are worked out here, and
 from the firmware's headers.
 """
 
+from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.boards import Nucleo, facts, hang
 from support.stm32 import Gpio, Lpuart, RccL4
+from support.wire import Wire
 
 from wav2small_micro import pio
+from wav2small_micro.audio import Clip
+from wav2small_micro.engines.base import Model
+from wav2small_micro.engines.native import NativeEngine
+from wav2small_micro.mlperf.device import DeviceUnderTest
 
 pytestmark = pytest.mark.emulator
 
@@ -183,6 +190,32 @@ def test_the_rates_of_mlperf_tinys_runner(
     board.uart.receive(b"profile%")
     assert machine.run(0.1, until=lambda: board.uart.sent.endswith(b"m-ready\r\n", started + 1))
     assert b"m-profile-[Wav2Small Micro" in board.uart.sent[started:]
+
+
+@pytest.mark.slow
+def test_an_inference_by_mlperf_tinys_rules(
+    monkeypatch: pytest.MonkeyPatch, clips: list[Clip]
+) -> None:
+    """A clip over the runner's commands at 115,200 baud: the library's answer, and a time by the
+    board's clock that is the marker's, high from its start to its end (docs/mlperf-tiny.md)."""
+    monkeypatch.setenv("W2S_BAUD", "115200")
+    monkeypatch.setenv("W2S_MLPERF", "performance")
+    board = Nucleo(pio.build(ENV), baud=115200)
+    machine, marker = board.machine, board.ports["F"]
+    machine.logging = False
+    machine.run(0.05)
+    pcm = clips[0].pcm[:4000]
+    model = Model.load(pio.DEFAULT_MODEL)
+    with closing(NativeEngine(model)) as native:
+        expected = native.run(pcm).adv_q16
+    device = DeviceUnderTest(Wire(machine, board.uart), patience=60)
+    assert device.identify().profile.endswith(model.name)
+    device.load(pcm)
+    marker.edges.clear()
+    answer = device.infer(1)
+    np.testing.assert_array_equal(answer.adv_q16, expected)
+    up, down = (cycle for cycle, n, _ in marker.edges if n == 13)
+    assert answer.elapsed_us == pytest.approx((down - up) / 120, rel=0.02)
 
 
 def test_the_uart_is_on_the_pins_of_the_st_link(booted: Nucleo) -> None:
