@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from elftools.dwarf.ranges import BaseAddressEntry
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
@@ -192,8 +193,14 @@ def _spans(die: Any, elf: ELFFile) -> Iterator[Span]:
         yield Span(begin, begin + die.attributes["DW_AT_high_pc"].value)
     elif "DW_AT_ranges" in die.attributes:
         lists: Any = elf.get_dwarf_info().range_lists()
+        low = die.cu.get_top_DIE().attributes.get("DW_AT_low_pc")
+        base = low.value if low is not None else 0
         for entry in lists.get_range_list_at_offset(die.attributes["DW_AT_ranges"].value, die.cu):
-            yield Span(entry.begin_offset, entry.end_offset)
+            if isinstance(entry, BaseAddressEntry):  # of those that follow
+                base = entry.base_address
+            else:
+                start = 0 if entry.is_absolute else base
+                yield Span(start + entry.begin_offset, start + entry.end_offset)
 
 
 def _type(die: Any) -> Any:
