@@ -450,10 +450,7 @@ class Machine:
 
     def _slice(self, end: int) -> None:
         """Lets the core run until something is due."""
-        horizon = min(end, self.core.next_tick(self.cycles))
-        if self._events:
-            horizon = min(horizon, self._events[0][0])
-        count = min(SLICE, max(BLOCKED_SLICE, horizon - self.cycles))
+        count = min(SLICE, max(BLOCKED_SLICE, self._horizon(end) - self.cycles))
         is_blocked = self.core.is_anything_pending()
         if is_blocked:
             count = BLOCKED_SLICE
@@ -466,9 +463,14 @@ class Machine:
         if self._trouble is not None:
             trouble, self._trouble = self._trouble, None
             raise trouble
-        self._account(count, horizon, is_blocked)
+        self._account(count, end, is_blocked)
 
-    def _account(self, count: int, horizon: int, is_blocked: bool) -> None:
+    def _horizon(self, end: int) -> int:
+        """When something is due next; `end` at the latest."""
+        horizon = min(end, self.core.next_tick(self.cycles))
+        return min(horizon, self._events[0][0]) if self._events else horizon
+
+    def _account(self, count: int, end: int, is_blocked: bool) -> None:
         """Moves time on by what the core has done."""
         pc, accesses, self._accesses = self.pc, self._accesses, 0
         if pc >= EXC_RETURN:
@@ -481,6 +483,7 @@ class Machine:
         elif is_blocked or self.core.is_anything_pending():
             self.cycles += 1
         else:
+            horizon = self._horizon(end)  # anew: it may be what the core has just started
             self.slept += max(0, horizon - self.cycles)
             self.cycles = max(horizon, self.cycles + 1)
 
@@ -507,7 +510,9 @@ class Machine:
         del uc, access, value, data
         if address < EXC_RETURN:
             where = f"from {self.function_at(self.pc)} at {self.pc:#010x}"
-            self._trouble = Fault(f"{size} bytes at {address:#010x}, where nothing is, {where}")
+            is_flash = self.flash[0] <= address < sum(self.flash)
+            what = "a write, in flash" if is_flash else "where nothing is"
+            self._trouble = Fault(f"{size} bytes at {address:#010x}, {what}, {where}")
         return False
 
     # --- Exceptions (DDI 0403, B1.5) --------------------------------------------------------------
