@@ -136,12 +136,38 @@ def test_loss_is_one_minus_the_ccc() -> None:
     assert float(ccc_loss((0, 0, 3))(target, predicted)) == pytest.approx(valence, abs=1e-4)
 
 
+def test_the_mean_of_the_weights_is_kept(corpus: tuple[Path, Path], tmp_path: Path) -> None:
+    """Near 1 it is the mean of all steps; training goes on from the last weights all the same."""
+    seen: list[Any] = []
+    average = trainer._average
+
+    def watching(state: Any, model: Any, kept: float) -> None:
+        seen.append(model.get_weights())
+        average(state, model, kept)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "_average", watching)
+        run(corpus, tmp_path / "mean", replace(SMALL, check=6, average=0.999))
+    assert len(seen) == SMALL.steps
+    run(corpus, tmp_path / "last", replace(SMALL, check=6))
+    for kept, last, *steps in zip(
+        student.load(tmp_path / "mean", "17k").get_weights(),
+        student.load(tmp_path / "last", "17k").get_weights(),
+        *seen,
+        strict=True,
+    ):
+        np.testing.assert_allclose(kept, np.mean(steps, axis=0), atol=1e-5)
+        np.testing.assert_allclose(last, steps[-1], atol=1e-6)
+
+
+@pytest.mark.parametrize("average", [0.0, 0.9])
 def test_a_killed_run_ends_with_the_same_weights(
-    corpus: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, average: float
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     lines: list[dict[str, float]] = []
-    facts = run(corpus, whole, report=lines.append)
+    recipe = replace(SMALL, average=average)
+    facts = run(corpus, whole, recipe, report=lines.append)
     make = batches.make
 
     def failing(*arguments: Any) -> batches.Batch:
@@ -151,11 +177,11 @@ def test_a_killed_run_ends_with_the_same_weights(
 
     monkeypatch.setattr(batches, "make", failing)
     with pytest.raises(KeyboardInterrupt):
-        run(corpus, broken)
+        run(corpus, broken, recipe)
     monkeypatch.setattr(batches, "make", make)
     with pytest.raises(W2sError, match="unfinished run of another recipe"):
-        run(corpus, broken, replace(SMALL, seed=5))
-    run(corpus, broken)
+        run(corpus, broken, replace(recipe, seed=5))
+    run(corpus, broken, recipe)
     for first, second in zip(
         student.load(whole, "17k").get_weights(),
         student.load(broken, "17k").get_weights(),

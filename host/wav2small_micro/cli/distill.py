@@ -34,6 +34,9 @@ def distill(
     patience: Annotated[int, typer.Option(help="Comparisons without a better one to stop.")] = 5,
     batch_seconds: Annotated[float, typer.Option(help="Audio in a batch, seconds.")] = 36.0,
     learning_rate: Annotated[float, typer.Option(help="Highest rate of AdamW.")] = 3e-3,
+    average: Annotated[
+        float, typer.Option(help="Keep a running mean of the weights, as 0.995; 0: the last ones.")
+    ] = 0.0,
     favour: Annotated[
         list[str] | None,
         typer.Option(help="Share of the crops that a corpus has, as emotale=0.6; repeatable."),
@@ -77,6 +80,7 @@ def distill(
         patience=patience,
         batch_s=batch_seconds,
         learning_rate=learning_rate,
+        average=average,
         favoured=_shares(favour or []),
         views=views,
         weights=weights,

@@ -32,6 +32,9 @@ class State:
     """Spent, over all sittings."""
     log: list[dict[str, float]] = field(default_factory=list)
     best_weights: Arrays = field(default_factory=list)
+    mean_weights: Arrays = field(default_factory=list)
+    """The running mean, where there is one, and how many steps are in it."""
+    mean_steps: int = 0
 
 
 def values(variables: Sequence[Any]) -> Arrays:
@@ -41,12 +44,13 @@ def values(variables: Sequence[Any]) -> Arrays:
 
 def write(path: Path, state: State, model: Any) -> None:
     """Store the state, the weights and the optimizer's own variables."""
-    facts = {k: v for k, v in vars(state).items() if k != "best_weights"}
+    facts = {k: v for k, v in vars(state).items() if not k.endswith("_weights")}
     arrays: dict[str, Any] = {"state": np.array(json.dumps(facts))}
     groups = {
         "weights": values(model.weights),
         "optimizer": values(model.optimizer.variables),
         "best": state.best_weights,
+        "mean": state.mean_weights,
     }
     for name, group in groups.items():
         arrays |= {f"{name}_{i}": array for i, array in enumerate(group)}
@@ -79,5 +83,8 @@ def read(path: Path, key: str, model: Any) -> State:
         ):
             for i, variable in enumerate(variables):
                 variable.assign(arrays[f"{name}_{i}"])
-        best = [arrays[f"best_{i}"] for i in range(len(model.weights) if facts["step"] else 0)]
-    return State(**facts, best_weights=best)
+        best, mean = (
+            [arrays[f"{name}_{i}"] for i in range(len(model.weights)) if f"{name}_{i}" in arrays]
+            for name in ("best", "mean")
+        )
+    return State(**facts, best_weights=best, mean_weights=mean)

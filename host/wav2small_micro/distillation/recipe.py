@@ -23,8 +23,9 @@ class Recipe:
     rest evenly. ``views`` is the share of crops that are of views, where there are labels of some;
     ``weights`` is what arousal, dominance and valence count in the loss. ``live`` is the share of
     crops normalised by the live rule instead of over themselves. ``bfloat16`` rounds so what is
-    multiplied. Every ``check`` steps the student is compared with its teacher on dev speakers;
-    after ``patience`` comparisons without a better one the run ends."""
+    multiplied. ``average`` is how much of a running mean of the weights stays at each step: the
+    mean is then what is compared and kept. Every ``check`` steps the student is compared with its
+    teacher on dev speakers; after ``patience`` comparisons without a better one the run ends."""
 
     steps: int = 900
     batch_s: float = 36.0
@@ -36,6 +37,7 @@ class Recipe:
     live: float = 0.5
     learning_rate: float = 3e-3
     weight_decay: float = 1e-3
+    average: float = 0.0
     check: int = 100
     dev_clips: int = 120
     patience: int = 5

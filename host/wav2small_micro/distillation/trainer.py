@@ -159,7 +159,11 @@ def _round(
                 f"the loss is {losses[-1]} at step {state.step + len(losses)}",
                 "a smaller --learning-rate may help; are the labels sound? w2s data check",
             )
+        if recipe.average:
+            _average(state, model, recipe.average)
     state.step += recipe.check
+    weights = checkpoint.values(model.weights)
+    model.set_weights(state.mean_weights or weights)
     found = agreement(model, checks)
     line = {"step": float(state.step), "loss": float(np.mean(losses))}
     line |= {f"{norm}_{d}": value for norm, by in found.items() for d, value in by.items()}
@@ -169,9 +173,20 @@ def _round(
     if better or not state.best_weights:
         state.best = line["dev_ccc"]
         state.best_weights = checkpoint.values(model.weights)
+    model.set_weights(weights)
     state.seconds += time.monotonic() - start
     state.log.append(line | {"seconds": round(state.seconds, 1)})
     return line
+
+
+def _average(state: State, model: Any, kept: float) -> None:
+    """Takes the weights into the running mean, of all steps while those are few."""
+    now = checkpoint.values(model.weights)
+    count = state.mean_steps + 1
+    kept = min(kept, (count - 1) / count)
+    mean = state.mean_weights or now
+    state.mean_weights = [kept * m + (1 - kept) * x for m, x in zip(mean, now, strict=True)]
+    state.mean_steps = count
 
 
 def _write_log(path: Path, log: Sequence[dict[str, float]]) -> None:
