@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // weights.h: wav2small-17k, generated from the int8 .tflite with SHA-256
-// 9e731fab6583dba576ff468103502a1c1085ec96721e10606a90f0625364248e
+// d92ccc6aa0773af7abe56a05276307cd2f082a30536a2b56ebd1840f3cd7f817
 #ifndef W2S_WEIGHTS_H
 #define W2S_WEIGHTS_H
 

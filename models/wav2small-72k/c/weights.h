@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // weights.h: wav2small-72k, generated from the int8 .tflite with SHA-256
-// 40c99ff9bcd53ad73734fa331c014ec0b78613056e3fe2691dfb813401ffdd55
+// 64963a2e580430e06eb0f05d10adc671c74e6bcbed606715e4bc96b6ca9fa9c7
 #ifndef W2S_WEIGHTS_H
 #define W2S_WEIGHTS_H
 
