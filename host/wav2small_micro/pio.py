@@ -354,7 +354,8 @@ def _tail(output: list[str]) -> str:
 
 
 def _hint(output: list[str]) -> str:
-    if any("HTTPClientError" in line or "tool-scons" in line for line in output):
+    # Not any line with tool-scons: it is also in the path of every traceback of a build script.
+    if any("HTTPClientError" in line or "UnknownPackageError" in line for line in output):
         return "PlatformIO's registry cannot be reached: " + _PIN_HINT
     if any("region `RAM' overflowed" in line for line in output):
         return "less in RAM: --placement flash, code or weights, or --kernels compact"

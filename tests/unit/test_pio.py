@@ -173,3 +173,14 @@ def test_another_version_is_left_to_platformio(monkeypatch, tmp_path):
 def test_a_failure_shows_the_compilers_words():
     output = ["Compiling a.o", "a.c:1:1: error: expected ';'", "    1 | int x", "*** [a.o] Error 1"]
     assert pio._tail(output).startswith("a.c:1:1: error")
+
+
+def test_what_failed_is_told_from_what_stands_in_its_path() -> None:
+    unreachable = [
+        "Tool Manager: Installing platformio/tool-scons @ ~4.41101.0",
+        "HTTPClientError:",
+    ]
+    assert "registry cannot be reached" in pio._hint(unreachable)
+    script = ['File ".pio/core/packages/tool-scons/SCons/Script/Main.py", line 1', "NameError: x"]
+    assert "registry" not in pio._hint(script)
+    assert "--placement" in pio._hint(["region `RAM' overflowed by 8 bytes"])
