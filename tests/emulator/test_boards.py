@@ -289,6 +289,7 @@ def link(tmp_path: Path, source: str, **numbers: int) -> str:
     """Links a program with the boards' linker script; the linker's complaint, or ""."""
     memory = {
         "flash_origin": 0, "flash_size": 0x10000, "ram_origin": 0x20000000, "ram_size": 0x4000,
+        "code_ram_origin": 0x20000000, "code_ram_size": 0,
     } | numbers  # fmt: skip
     program = tmp_path / "program.c"
     program.write_text(
@@ -300,7 +301,7 @@ def link(tmp_path: Path, source: str, **numbers: int) -> str:
     common = repo_root() / "firmware" / "boards" / "common"
     answer = subprocess.run(
         ["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-nostdlib",
-         f"-Wl,-T,{common / 'memory.ld'}", f"-Wl,-T,{common / 'sections.ld'}",
+         *(f"-Wl,-T,{common / script}" for script in ("segments.ld", "memory.ld", "sections.ld")),
          *(f"-Wl,--defsym={name}={value}" for name, value in memory.items()),
          program, "-o", tmp_path / "program.elf"],
         capture_output=True,

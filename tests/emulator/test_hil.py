@@ -115,7 +115,7 @@ def weight(firmware: Firmware, plan: Plan, kernels: str = "dsp") -> None:
 
 def weight_of_sof(firmware: Firmware, plan: Plan) -> None:
     values = plan.sof.weight.copy()
-    values[100, 0, 3, 4] ^= 0x40
+    values[100, 0, 6, 2] ^= 0x20
     firmware.put_model(replace(plan, sof=replace(plan.sof, weight=values)))
 
 
@@ -188,8 +188,8 @@ def undefined_instruction(firmware: Firmware, plan: Plan) -> None:
     ("plant", "diagnosis", "check", "seen"),
     [
         (weight, "WEIGHT_DIFFERS", "rows.l4", "channel 5 of 13.*ky 1, kx 2, input 7.*by [+]3"),
-        (weight_of_sof, "WEIGHT_DIFFERS", "rows.sof", "channel 100 of 169.*kx 3, input 4"),
-        (bias, "BIAS_DIFFERS", "rows.l6", "channel 4 of 13.*[+]300"),
+        (weight_of_sof, "WEIGHT_DIFFERS", "rows.sof", "channel 100 of 169.*kx 6, input 2"),
+        (bias, "BIAS_DIFFERS", "rows.l6", "channel 4 of 13.*[+](300|299 to [+]301)"),
         (shift, "SHIFT_DIFFERS", "rows.l2", "channel 2 of 13: as if shifted by"),
         (word_of_winograd, "WEIGHTS_DIFFER", "rows.l7", "l7"),
         (channels, "CHANNELS_SWAPPED", "rows.l5", "channels 3, 7"),

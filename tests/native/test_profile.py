@@ -86,8 +86,8 @@ def test_a_firmware_that_says_nothing(
     app_binary: Path, monkeypatch: pytest.MonkeyPatch, start_device: Callable[..., Any]
 ) -> None:
     """One from before there was a profile takes the option for a reserved byte."""
-    from wav2small_micro.link import messages
+    from wav2small_micro.link import client
 
-    monkeypatch.setattr(messages, "Option", type("Option", (), {"PROFILE": 0}))
+    monkeypatch.setattr(client, "Option", SimpleNamespace(PROFILE=0))
     with Device(ProcessBoard(app_binary)) as device, pytest.raises(W2sError, match="says nothing"):
         devices.measure(device, noise(0.3), window_segments=2, skip=0, paced=False)

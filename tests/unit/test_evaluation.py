@@ -385,7 +385,8 @@ def test_a_stopped_run_goes_on(speech: Path, tmp_path: Path) -> None:
     with Failing(model, "c", jobs=1, folder=tmp_path) as answerer:
         found = answerer.ask(questions)
     assert found.shape == (6, 3)
-    assert len(asked) in (7, 8)  # 3, the failure, and the 3 that were left; or one more on the way
+    # 3, the failure, and the 3 that were left; or a few on the way: never all of them again.
+    assert 7 <= len(asked) < 4 + len(questions)
 
 
 @pytest.mark.parametrize(
