@@ -56,7 +56,7 @@ def answers(
         bars.bar_label(drawn, fmt="%.3f", fontsize=7, padding=2)
     bars.axhline(0, color="black", linewidth=0.5)
     low, high = bars.get_ylim()
-    bars.set(xticks=range(3), xticklabels=DIMENSIONS, ylim=(min(low, 0), max(high * 1.1, 1)))
+    bars.set(xticks=range(3), xticklabels=DIMENSIONS, ylim=(min(low, 0), max(high * 1.25, 1)))
     bars.legend(ncols=len(found), loc="upper center", frameon=False, fontsize=9)
 
     path.parent.mkdir(parents=True, exist_ok=True)
