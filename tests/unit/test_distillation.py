@@ -19,6 +19,7 @@ pytest.importorskip("keras", reason="training is not installed: pip install -e '
 from wav2small_micro import metrics, student
 from wav2small_micro.data import labels, manifest
 from wav2small_micro.distillation import batches, mobilenet, students, targets, tensorboard, trainer
+from wav2small_micro.distillation.augment import Augmentation
 from wav2small_micro.distillation.loss import ccc_loss
 from wav2small_micro.distillation.recipe import Recipe
 from wav2small_micro.distillation.views import View
@@ -241,6 +242,14 @@ def test_a_loss_that_is_no_number_stops_the_run(corpus: tuple[Path, Path], tmp_p
 def test_recipes_and_students_that_cannot_be() -> None:
     with pytest.raises(W2sError, match="not whole checks"):
         Recipe(steps=70)
+    for wrong, message in (
+        ({"seconds": (3.1, 3.9)}, "no crop is 3.1 to 3.9 s long"),
+        ({"weights": (0.0, 0.0, 0.0)}, "weights 0.0 0.0 0.0"),
+        ({"average": 1.5}, "average 1.5"),
+        ({"augmentation": Augmentation(clean=-1)}, "clean -1"),
+    ):
+        with pytest.raises(W2sError, match=message):
+            replace(SMALL, **wrong)  # type: ignore[arg-type]
     with pytest.raises(W2sError, match="no student 'wav2big'"):
         students.build("wav2big")
     with pytest.raises(W2sError, match="mobilenet-v4-small on tensorflow trains in float32 only"):

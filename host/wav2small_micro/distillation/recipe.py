@@ -50,6 +50,19 @@ class Recipe:
             raise W2sError(
                 f"{self.steps} steps are not whole checks", f"give a multiple of {self.check}"
             )
+        if not self.lengths:
+            raise W2sError(
+                "no crop is {:g} to {:g} s long".format(*self.seconds),
+                f"lengths are {', '.join(map(str, LENGTHS))}",
+            )
+        if min(self.weights) < 0 or not any(self.weights):
+            raise W2sError(
+                "weights " + " ".join(map(str, self.weights)), "0 or more each, and not all 0"
+            )
+        shares = {"average": self.average, "views": self.views, "live": self.live}
+        for name, share in (shares | {"clean": self.augmentation.clean}).items():
+            if not 0 <= share <= 1:
+                raise W2sError(f"{name} {share:g}", "a share, from 0 to 1")
 
     @property
     def lengths(self) -> tuple[float, ...]:
