@@ -142,9 +142,9 @@ def test_the_mean_of_the_weights_is_kept(corpus: tuple[Path, Path], tmp_path: Pa
     seen: list[Any] = []
     average = trainer._average
 
-    def watching(state: Any, model: Any, kept: float) -> None:
+    def watching(state: Any, model: Any, kept: float, count: int) -> None:
         seen.append(model.get_weights())
-        average(state, model, kept)
+        average(state, model, kept, count)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer, "_average", watching)

@@ -33,8 +33,7 @@ class State:
     log: list[dict[str, float]] = field(default_factory=list)
     best_weights: Arrays = field(default_factory=list)
     mean_weights: Arrays = field(default_factory=list)
-    """The running mean, where there is one, and how many steps are in it."""
-    mean_steps: int = 0
+    """The running mean over all steps, where there is one."""
 
 
 def values(variables: Sequence[Any]) -> Arrays:

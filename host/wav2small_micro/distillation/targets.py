@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from wav2small_micro.audio import read_clip
 from wav2small_micro.data import labels
+from wav2small_micro.data.check import content_hash
 from wav2small_micro.data.labels import Label
 from wav2small_micro.data.manifest import Manifest, Row
 from wav2small_micro.distillation.views import View, make
@@ -75,6 +75,6 @@ def join(manifest: Manifest, found: Sequence[Label], split: str) -> list[Taught]
 
 def _clip(manifest: Manifest, row: Row, label: Label) -> NDArray[np.int16]:
     pcm = read_clip(manifest.file(row)).pcm
-    if hashlib.sha256(pcm.tobytes()).hexdigest() != label.audio_sha256:
+    if content_hash(pcm) != label.audio_sha256:
         raise W2sError(f"{manifest.file(row)} has changed since it was labelled", "label it again")
     return pcm

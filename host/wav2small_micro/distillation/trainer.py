@@ -160,7 +160,7 @@ def _round(
                 "a smaller --learning-rate may help; are the labels sound? w2s data check",
             )
         if recipe.average:
-            _average(state, model, recipe.average)
+            _average(state, model, recipe.average, state.step + len(losses))
     state.step += recipe.check
     weights = checkpoint.values(model.weights)
     model.set_weights(state.mean_weights or weights)
@@ -179,14 +179,12 @@ def _round(
     return line
 
 
-def _average(state: State, model: Any, kept: float) -> None:
-    """Takes the weights into the running mean, of all steps while those are few."""
+def _average(state: State, model: Any, kept: float, count: int) -> None:
+    """Takes the weights of step ``count`` into the running mean, of all while those are few."""
     now = checkpoint.values(model.weights)
-    count = state.mean_steps + 1
     kept = min(kept, (count - 1) / count)
     mean = state.mean_weights or now
     state.mean_weights = [kept * m + (1 - kept) * x for m, x in zip(mean, now, strict=True)]
-    state.mean_steps = count
 
 
 def _write_log(path: Path, log: Sequence[dict[str, float]]) -> None:
