@@ -20,7 +20,7 @@ from wav2small_micro.audio import RATE, read_clip
 from wav2small_micro.data.check import content_hash
 from wav2small_micro.data.labels import Key, Label, Store
 from wav2small_micro.data.manifest import Manifest, Row
-from wav2small_micro.distillation.views import View, draw, make
+from wav2small_micro.distillation.views import View, draw, draw_voices, make
 from wav2small_micro.errors import W2sError
 from wav2small_micro.teachers.base import Teacher
 
@@ -63,8 +63,14 @@ class Outcome:
     unreadable: tuple[tuple[str, str], ...]
 
 
-def views(manifest: Manifest, teacher: Teacher, counts: Mapping[str, int]) -> Specs:
+def views(
+    manifest: Manifest,
+    teacher: Teacher,
+    counts: Mapping[str, int],
+    voices: Mapping[str, int] | None = None,
+) -> Specs:
     """Views of every clip on the train side: how many, by corpus; those of ``""`` for the others.
+    ``voices`` are how many other voices beside them.
 
     A mixture is of two clips whose speakers the same fit has not heard.
     """
@@ -73,11 +79,16 @@ def views(manifest: Manifest, teacher: Teacher, counts: Mapping[str, int]) -> Sp
     by_fold: dict[str, list[tuple[Row, int]]] = {}
     for row, samples in sized:
         by_fold.setdefault(teacher.fold(row), []).append((row, samples))
+
+    def count(of: Mapping[str, int], row: Row) -> int:
+        return of.get(row.corpus, of.get("", 0))
+
     return {
         row.path: [
             view.spec
-            for view in draw(
-                row, samples, by_fold[teacher.fold(row)], counts.get(row.corpus, counts[""])
+            for view in (
+                *draw(row, samples, by_fold[teacher.fold(row)], count(counts, row)),
+                *draw_voices(row, count(voices or {}, row)),
             )
         ]
         for row, samples in sized

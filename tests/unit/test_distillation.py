@@ -35,13 +35,13 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def clips(corpus: tuple[Path, Path]) -> list[targets.Taught]:
-    return targets.join(manifest.read(corpus[0]), targets.read([corpus[1]]), "train")
+    return targets.join([manifest.read(corpus[0])], targets.read([corpus[1]]), "train")
 
 
 def run(corpus: tuple[Path, Path], folder: Path, recipe: Recipe = SMALL, **options: Any) -> Any:
     found = targets.read([corpus[1]])
     return trainer.distill(
-        folder, "wav2small-17k", manifest.read(corpus[0]), found, recipe, **options
+        folder, "wav2small-17k", [manifest.read(corpus[0])], found, recipe, **options
     )
 
 
@@ -52,20 +52,31 @@ def test_only_the_teachers_word_counts(corpus: tuple[Path, Path]) -> None:
         replace(row, arousal=0.9, dominance=0.9, valence=0.9) for row in read.rows
     )
     by_path = labels.by_path(found)
-    for clip in targets.join(rated, found, "train"):
+    for clip in targets.join([rated], found, "train"):
         np.testing.assert_array_equal(clip.adv, by_path[clip.row.path].adv)
-    assert {clip.row.speaker for clip in targets.join(read, found, "dev")} == {"cleo"}
+    assert {clip.row.speaker for clip in targets.join([read], found, "dev")} == {"cleo"}
 
 
 def test_labels_that_do_not_fit_are_refused(corpus: tuple[Path, Path], tmp_path: Path) -> None:
     read, found = manifest.read(corpus[0]), targets.read([corpus[1]])
     with pytest.raises(W2sError, match="no clip of the train side"):
-        targets.join(read, [replace(label, path="x" + label.path) for label in found], "train")
+        targets.join([read], [replace(label, path="x" + label.path) for label in found], "train")
     with pytest.raises(W2sError, match="has changed since it was labelled"):
-        targets.join(read, [replace(label, audio_sha256="0") for label in found], "train")
+        targets.join([read], [replace(label, audio_sha256="0") for label in found], "train")
     _, other = taught.corpus(tmp_path, clips=1, teacher="another")
     with pytest.raises(W2sError, match="2 teachers: another 1, ear 1"):
         targets.read([corpus[1], other])
+
+
+def test_clips_of_several_manifests_are_learnt_together(corpus: tuple[Path, Path]) -> None:
+    read, found = manifest.read(corpus[0]), targets.read([corpus[1]])
+    parts = [read.with_rows(read.rows[::2]), read.with_rows(read.rows[1::2])]
+    together = targets.join(parts, found, "train")
+    assert [clip.row for clip in together] == [
+        clip.row for clip in targets.join([read], found, "train")
+    ]
+    with pytest.raises(W2sError, match=f"both have {read.rows[0].path}"):
+        targets.join([read, read.with_rows(read.rows[:1])], found, read.rows[0].split)
 
 
 def test_views_are_made_again_from_their_labels(corpus: tuple[Path, Path]) -> None:
@@ -76,12 +87,12 @@ def test_views_are_made_again_from_their_labels(corpus: tuple[Path, Path]) -> No
     specs.append(View(0.9, other=some[1].path, level_db=3.0, at=(0, 0)).spec)
     made = [replace(some[0], spec=spec, arousal=0.1 * i) for i, spec in enumerate(specs)]
     dev = replace(next(label for label in plain if "cleo" in label.path), spec=specs[0])
-    clips = targets.join(read, [*made, dev, *plain], "train")
+    clips = targets.join([read], [*made, dev, *plain], "train")
     views = [clip for clip in clips if clip.spec]
     assert [clip.spec for clip in views] == specs
     assert [float(clip.adv[0]) for clip in views] == pytest.approx([0.0, 0.1, 0.2])
     assert [len(clip.pcm) for clip in views] == [8727, 4000, 10667]
-    assert not any(clip.spec for clip in targets.join(read, [*plain, dev], "dev"))
+    assert not any(clip.spec for clip in targets.join([read], [*plain, dev], "dev"))
     rng = np.random.default_rng(0)
     drawn = batches._draw(clips, replace(SMALL, views=0.7), 2000, rng)
     assert np.mean([bool(clips[i].spec) for i in drawn]) == pytest.approx(0.7, abs=0.04)
@@ -312,7 +323,7 @@ def test_torch_learns_as_tensorflow_does(corpus: tuple[Path, Path], tmp_path: Pa
         "recipe = Recipe(steps=4, check=2, batch_s=2.0, crops=(2, 4), seconds=(0.5, 0.75))\n"
         "clips, labels, folder = sys.argv[1:]\n"
         "lines = []\n"
-        "trainer.distill(pathlib.Path(folder), 'wav2small-17k', manifest.read(clips),\n"
+        "trainer.distill(pathlib.Path(folder), 'wav2small-17k', [manifest.read(clips)],\n"
         "    targets.read([pathlib.Path(labels)]), recipe, report=lines.append)\n"
         "print(json.dumps([keras.backend.backend(), lines]))\n"
     )

@@ -21,7 +21,8 @@ def distill(
         list[Path], typer.Option("--labels", "-l", help="The teacher's labels; may be repeated.")
     ],
     manifest: Annotated[
-        Path | None, typer.Option("--manifest", help="The clips; the research data's without.")
+        list[Path] | None,
+        typer.Option("--manifest", help="The clips; may be repeated; the research data's without."),
     ] = None,
     student: Annotated[
         str, typer.Option("--student", "-s", help="wav2small-72k, wav2small-17k or a MobileNet.")
@@ -90,7 +91,7 @@ def distill(
         bfloat16=bfloat16,
         seed=seed,
     )
-    clips = manifests.read(manifest) if manifest else manifests.research()
+    clips = [manifests.read(path) for path in manifest] if manifest else [manifests.research()]
     folder = Path(name) if "/" in name else paths.models_dir() / name
     facts = trainer.distill(
         folder,

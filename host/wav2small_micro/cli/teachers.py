@@ -38,6 +38,12 @@ def label(
             help="Label so many views of each training clip too: 4, or emotale=12; repeatable."
         ),
     ] = None,
+    voices: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="And so many other voices of it: 4, or emotale=24; repeatable (extra voices)."
+        ),
+    ] = None,
     heard: Annotated[
         bool,
         typer.Option(
@@ -55,8 +61,8 @@ def label(
 ) -> None:
     """Label the clips of a manifest with a teacher's arousal, dominance and valence.
 
-    Views are other tempi, mixtures and pieces of a clip. A run that was stopped goes on where it
-    was, and ends with the same labels.
+    Views are other tempi, mixtures and pieces of a clip, voices the same words by others. A run
+    that was stopped goes on where it was, and ends with the same labels.
     """
     from wav2small_micro import labelling
     from wav2small_micro.cluster import Cluster
@@ -66,7 +72,8 @@ def label(
     read = manifests.read(manifest).select(split)
     teacher += base.HEARD if heard else ""
     model = base.load(teacher)
-    specs = labelling.views(read, model, _counts(views)) if views else None
+    drawn = _counts("--views", views or []), _counts("--voices", voices or [])
+    specs = labelling.views(read, model, *drawn) if views or voices else None
     with _bar() as bar:
         task = bar.add_task("labelling", total=None)
         outcome = labelling.label(
@@ -91,17 +98,17 @@ def label(
     )
 
 
-def _counts(texts: list[str]) -> dict[str, int]:
+def _counts(option: str, texts: list[str]) -> dict[str, int]:
     """Views by corpus, ``""`` for those that are not named.
 
-    >>> _counts(["4", "emotale=12"])
+    >>> _counts("--views", ["4", "emotale=12"])
     {'': 4, 'emotale': 12}
     """
     counts = {"": 0}
     for text in texts:
         corpus, _, count = text.rpartition("=")
         if not count.isdecimal():
-            raise W2sError(f"--views {text!r}", "how many, as 4, or for a corpus, as emotale=12")
+            raise W2sError(f"{option} {text!r}", "how many, as 4, or for a corpus, as emotale=12")
         counts[corpus] = int(count)
     return counts
 

@@ -45,18 +45,27 @@ def read(paths: Sequence[Path]) -> list[Label]:
     return found
 
 
-def join(manifest: Manifest, found: Sequence[Label], split: str) -> list[Taught]:
+def join(manifests: Sequence[Manifest], found: Sequence[Label], split: str) -> list[Taught]:
     """The labelled clips of one side of the split; on the train side also the labelled views.
 
-    Raises :class:`W2sError` when there is none, and when a clip is not the one that was labelled.
+    Raises :class:`W2sError` when there is none, when two manifests name a clip alike, and when a
+    clip is not the one that was labelled.
     """
-    rows = {row.path: row for row in manifest.select(split).rows}
+    rows: dict[str, tuple[Manifest, Row]] = {}
+    for manifest in manifests:
+        for row in manifest.select(split).rows:
+            if row.path in rows:
+                raise W2sError(
+                    f"{rows[row.path][0].name} and {manifest.name} both have {row.path}",
+                    "a label is its clip's by the path: import one of them from another folder",
+                )
+            rows[row.path] = manifest, row
     clips: dict[str, NDArray[np.int16]] = {}
     taught = []
     for label in sorted(found, key=lambda label: bool(label.spec)):
-        row = rows.get(label.path)
-        if row is None or (label.spec and split != "train"):
+        if label.path not in rows or (label.spec and split != "train"):
             continue
+        manifest, row = rows[label.path]
         if not label.spec:
             clips[row.path] = _clip(manifest, row, label)
             taught.append(Taught(row, clips[row.path], label.adv))
@@ -66,9 +75,10 @@ def join(manifest: Manifest, found: Sequence[Label], split: str) -> list[Taught]
                 pcm = make(view, clips[row.path], clips[view.other] if view.other else None)
                 taught.append(Taught(row, pcm, label.adv, label.spec))
     if not taught:
+        names = ", ".join(manifest.name for manifest in manifests)
         raise W2sError(
-            f"no clip of the {split} side of {manifest.name} has a label",
-            "w2s label makes them; its paths must be those of this manifest",
+            f"no clip of the {split} side of {names} has a label",
+            "w2s label makes them; its paths must be those of the manifest",
         )
     return taught
 

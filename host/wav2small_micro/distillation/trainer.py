@@ -45,7 +45,7 @@ UNFINISHED = "distilling.npz"
 def distill(
     folder: Path,
     name: str,
-    manifest: Manifest,
+    manifests: Sequence[Manifest],
     labels: Sequence[Label],
     recipe: Recipe,
     *,
@@ -62,7 +62,7 @@ def distill(
     processes make batches; ``events`` is a folder for TensorBoard. Raises :class:`W2sError` for an
     unknown student, clips without labels, and a folder with another unfinished run.
     """
-    train, dev = (targets.join(manifest, labels, split) for split in ("train", "dev"))
+    train, dev = (targets.join(manifests, labels, split) for split in ("train", "dev"))
     keras.utils.set_random_seed(recipe.seed)
     model = students.build(name)
     step = _step(model, name, recipe)

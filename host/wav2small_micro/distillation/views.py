@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Views of clips: other tempi, mixtures of two and pieces, which a teacher labels as clips of their
-own.
+"""Views of clips: other tempi, mixtures of two, pieces and other voices, which a teacher labels as
+clips of their own.
 
 A student that hears the teacher's answer for many sounds learns what the teacher computes, not only
 what it says of the clips that there are (Beyer et al., Knowledge distillation: a good teacher is
@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from wav2small_micro.audio import RATE
 from wav2small_micro.data.manifest import Row
-from wav2small_micro.distillation import augment
+from wav2small_micro.distillation import augment, voices
+from wav2small_micro.distillation.voices import Voice
 from wav2small_micro.errors import W2sError
 
 Pcm = NDArray[np.int16]
@@ -45,13 +46,14 @@ PEAK = 0.9
 class View:
     """``speed`` as played, higher with it; ``piece`` of the clip, (first sample, samples), before;
     ``other``, the path of a clip in the same manifest that speaks at the same time, ``level_db``
-    softer, each from the sample in ``at``."""
+    softer, each from the sample in ``at``; ``voice`` speaks what comes of that."""
 
     speed: float = 1.0
     piece: tuple[int, int] | None = None
     other: str = ""
     level_db: float = 0.0
     at: tuple[int, int] = (0, 0)
+    voice: Voice | None = None
 
     @property
     def spec(self) -> str:
@@ -67,6 +69,8 @@ class View:
             told: dict[str, Any] = json.loads(spec)
             for name, value in told.items():
                 told[name] = tuple(value) if isinstance(value, list) else value
+            if "voice" in told:
+                told["voice"] = Voice(**told["voice"])
             return cls(**told)
         except (ValueError, TypeError, AttributeError) as error:
             raise W2sError(
@@ -82,6 +86,12 @@ def draw(
     rng = np.random.default_rng([seed, zlib.crc32(row.path.encode())])
     drawn = (_draw(KINDS[i % len(KINDS)], samples, others, rng) for i in range(count))
     return list(dict.fromkeys(drawn))
+
+
+def draw_voices(row: Row, count: int, seed: int = 0) -> list[View]:
+    """``count`` other voices for a clip; the same for the same clip and seed."""
+    rng = np.random.default_rng([seed, zlib.crc32(row.path.encode()), 1])
+    return [View(voice=voices.draw(rng)) for _ in range(count)]
 
 
 def _draw(
@@ -117,6 +127,8 @@ def make(view: View, pcm: Pcm, other: Pcm | None = None) -> Pcm:
         x = _mix(x, augment.to_sound(other), view)
     if view.speed != 1.0:
         x = augment.speed(x, view.speed)
+    if view.voice:
+        x = voices.change(x, view.voice)
     peak = float(np.abs(x).max(initial=0.0))
     return augment.to_pcm(x * np.float32(min(1.0, PEAK / peak)) if peak > PEAK else x)
 
