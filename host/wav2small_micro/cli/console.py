@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
@@ -69,6 +70,18 @@ def _plain(value: Any) -> Any:
     """numpy values and paths as what JSON knows."""
     to_list: Callable[[], Any] | None = getattr(value, "tolist", None)
     return to_list() if to_list else str(value)
+
+
+def progress_bar() -> Progress:
+    """On stderr, with counts and the time that is left; gone when the work is."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+    )
 
 
 def table(

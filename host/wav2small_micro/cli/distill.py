@@ -10,7 +10,15 @@ from typing import Annotated
 import typer
 
 from wav2small_micro import paths
-from wav2small_micro.cli.console import JsonOption, err, flat_rows, out, print_json, table
+from wav2small_micro.cli.console import (
+    JsonOption,
+    err,
+    flat_rows,
+    out,
+    print_json,
+    progress_bar,
+    table,
+)
 from wav2small_micro.cli.models import needs_training
 from wav2small_micro.errors import W2sError
 
@@ -93,17 +101,24 @@ def distill(
     )
     clips = [manifests.read(path) for path in manifest] if manifest else [manifests.research()]
     folder = Path(name) if "/" in name else paths.models_dir() / name
-    facts = trainer.distill(
-        folder,
-        student,
-        clips,
-        targets.read(labels),
-        recipe,
-        start=start,
-        workers=workers,
-        report=_progress(recipe.steps),
-        events=events,
-    )
+    with progress_bar() as bar:
+        task = bar.add_task("making views", total=None)
+
+        def preparing(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, visible=done < total)
+
+        facts = trainer.distill(
+            folder,
+            student,
+            clips,
+            targets.read(labels),
+            recipe,
+            start=start,
+            workers=workers,
+            report=_progress(recipe.steps),
+            preparing=preparing,
+            events=events,
+        )
     if json:
         print_json(facts)
     else:

@@ -5,21 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from wav2small_micro.cli.console import JsonOption, err, flat_rows, out, print_json, table
+from wav2small_micro.cli.console import JsonOption, flat_rows, out, print_json, progress_bar, table
 from wav2small_micro.errors import W2sError
-
-
-def _bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=err,
-        transient=True,
-    )
 
 
 def label(
@@ -74,7 +62,7 @@ def label(
     model = base.load(teacher)
     drawn = _counts("--views", views or []), _counts("--voices", voices or [])
     specs = labelling.views(read, model, *drawn) if views or voices else None
-    with _bar() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("labelling", total=None)
         outcome = labelling.label(
             model,
@@ -133,7 +121,7 @@ def teach(
     from wav2small_micro.data import manifest as manifests
 
     read = manifests.read(manifest)
-    with _bar() as bar:
+    with progress_bar() as bar:
         tasks = {name: bar.add_task(name, total=None) for name in ("features", "choosing")}
         facts = teaching.teach(
             read,

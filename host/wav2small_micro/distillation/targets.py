@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from wav2small_micro.data.labels import Label
 from wav2small_micro.data.manifest import Manifest, Row
 from wav2small_micro.distillation.views import View, make
 from wav2small_micro.errors import W2sError
+
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -45,15 +47,23 @@ def read(paths: Sequence[Path]) -> list[Label]:
     return found
 
 
-def join(manifests: Sequence[Manifest], found: Sequence[Label], split: str) -> list[Taught]:
-    """The labelled clips of one side of the split; on the train side also the labelled views.
+def join(
+    manifests: Sequence[Manifest],
+    found: Sequence[Label],
+    split: str,
+    progress: Progress = lambda done, total: None,
+) -> list[Taught]:
+    """The labelled clips of one side of the split; on the train side also the labelled views, and
+    clips that have no side. ``progress`` hears of labels done, and of how many there are.
 
     Raises :class:`W2sError` when there is none, when two manifests name a clip alike, and when a
     clip is not the one that was labelled.
     """
     rows: dict[str, tuple[Manifest, Row]] = {}
     for manifest in manifests:
-        for row in manifest.select(split).rows:
+        for row in manifest.rows:
+            if (row.split or "train") != split:
+                continue
             if row.path in rows:
                 raise W2sError(
                     f"{rows[row.path][0].name} and {manifest.name} both have {row.path}",
@@ -62,7 +72,8 @@ def join(manifests: Sequence[Manifest], found: Sequence[Label], split: str) -> l
             rows[row.path] = manifest, row
     clips: dict[str, NDArray[np.int16]] = {}
     taught = []
-    for label in sorted(found, key=lambda label: bool(label.spec)):
+    for done, label in enumerate(sorted(found, key=lambda label: bool(label.spec))):
+        progress(done, len(found))
         if label.path not in rows or (label.spec and split != "train"):
             continue
         manifest, row = rows[label.path]
@@ -74,6 +85,7 @@ def join(manifests: Sequence[Manifest], found: Sequence[Label], split: str) -> l
             if not view.other or view.other in clips:
                 pcm = make(view, clips[row.path], clips[view.other] if view.other else None)
                 taught.append(Taught(row, pcm, label.adv, label.spec))
+    progress(len(found), len(found))
     if not taught:
         names = ", ".join(manifest.name for manifest in manifests)
         raise W2sError(

@@ -52,6 +52,7 @@ def distill(
     start: Path | None = None,
     workers: int = 0,
     report: Report = lambda line: None,
+    preparing: targets.Progress = lambda done, total: None,
     events: Path | None = None,
 ) -> dict[str, Any]:
     """Train the student ``name`` into a model folder: ``student.weights.h5``, ``training.csv`` and
@@ -59,10 +60,12 @@ def distill(
 
     A run that was stopped goes on where its last comparison was, to the same weights. ``start`` is
     the folder of a student of the same kind to begin with, instead of random weights. ``workers``
-    processes make batches; ``events`` is a folder for TensorBoard. Raises :class:`W2sError` for an
-    unknown student, clips without labels, and a folder with another unfinished run.
+    processes make batches; ``preparing`` hears of views that are made again; ``events`` is a folder
+    for TensorBoard. Raises :class:`W2sError` for an unknown student, clips without labels, and a
+    folder with another unfinished run.
     """
-    train, dev = (targets.join(manifests, labels, split) for split in ("train", "dev"))
+    dev = targets.join(manifests, labels, "dev")
+    train = targets.join(manifests, labels, "train", preparing)
     keras.utils.set_random_seed(recipe.seed)
     model = students.build(name)
     step = _step(model, name, recipe)
