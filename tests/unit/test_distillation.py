@@ -66,6 +66,7 @@ def test_labels_that_do_not_fit_are_refused(corpus: tuple[Path, Path], tmp_path:
     _, other = taught.corpus(tmp_path, clips=1, teacher="another")
     with pytest.raises(W2sError, match="2 teachers: another 1, ear 1"):
         targets.read([corpus[1], other])
+    assert targets.read([corpus[1], corpus[1]]) == found
 
 
 def test_clips_of_several_manifests_are_learnt_together(corpus: tuple[Path, Path]) -> None:

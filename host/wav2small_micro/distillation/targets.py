@@ -32,7 +32,8 @@ class Taught:
 
 
 def read(paths: Sequence[Path]) -> list[Label]:
-    """The labels of several files, which must be of one teacher.
+    """The labels of several files, which must be of one teacher; what two of them label counts
+    once.
 
     Raises :class:`W2sError` when they are not.
     """
@@ -44,7 +45,7 @@ def read(paths: Sequence[Path]) -> list[Label]:
             + ", ".join(f"{name} {revision}" for name, revision in teachers),
             "distil from one: a mean of teachers is a teacher of its own",
         )
-    return found
+    return list({label.key: label for label in reversed(found)}.values())[::-1]
 
 
 def join(
