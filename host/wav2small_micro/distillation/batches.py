@@ -74,7 +74,13 @@ def _corpora(clips: Sequence[Taught]) -> dict[str, list[int]]:
     return dict(sorted(found.items()))
 
 
-def dev(clips: Sequence[Taught], norm: str, count: int, seed: int = 0) -> list[Batch]:
+def dev(
+    clips: Sequence[Taught],
+    norm: str,
+    count: int,
+    lengths: Sequence[float] = LENGTHS,
+    seed: int = 0,
+) -> list[Batch]:
     """``count`` clips, or all, as many of each corpus where there are so many; undisturbed, cut in
     their middle to the longest of the lengths that they have: one batch a length."""
     rng = np.random.default_rng(seed)
@@ -82,8 +88,8 @@ def dev(clips: Sequence[Taught], norm: str, count: int, seed: int = 0) -> list[B
     in_turn = [i for turn in zip_longest(*corpora) for i in turn if i is not None]
     by_length: dict[float, list[Taught]] = {}
     for i in sorted(in_turn[:count]):
-        fitting = [length for length in LENGTHS if length * RATE <= len(clips[i].pcm)]
-        by_length.setdefault(max(fitting, default=LENGTHS[0]), []).append(clips[i])
+        fitting = [length for length in lengths if length * RATE <= len(clips[i].pcm)]
+        by_length.setdefault(max(fitting, default=lengths[0]), []).append(clips[i])
     return [
         (
             np.stack([native.logmel(_middle(clip.pcm, int(length * RATE)), norm) for clip in some]),

@@ -2,7 +2,7 @@
 """Distillation: a student learns to answer disturbed speech as its teacher answers the clean clip.
 
 No label by people is read here. The weights that are kept are those that agree best with the
-teacher on dev speakers.
+teacher on dev speakers, calibrated there (:mod:`~.calibration`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,14 @@ import numpy as np
 from wav2small_micro import metrics, reference
 from wav2small_micro.data.labels import Label
 from wav2small_micro.data.manifest import Manifest
-from wav2small_micro.distillation import batches, checkpoint, students, targets, tensorboard
+from wav2small_micro.distillation import (
+    batches,
+    calibration,
+    checkpoint,
+    students,
+    targets,
+    tensorboard,
+)
 from wav2small_micro.distillation.checkpoint import State
 from wav2small_micro.distillation.loss import ccc_loss
 from wav2small_micro.distillation.recipe import Recipe
@@ -91,9 +98,11 @@ def distill(
             rate = state.seconds / state.step
             report(line | {"best": state.best, "eta_s": rate * (recipe.steps - state.step)})
     model.set_weights(state.best_weights)
+    calibrated = calibration.calibrate(model, dev, reference.NORMS)
     model.save_weights(folder / students.WEIGHTS)
     _write_log(folder / "training.csv", state.log)
     facts = _facts(folder.name, name, recipe, labels, train, dev, state, model, checks)
+    facts["calibration"] = calibrated
     if began:
         facts["training"]["began_with"] = began
     text = json.dumps(facts, indent=2) + "\n"
