@@ -77,7 +77,6 @@ def distill(
     KERAS_BACKEND chooses tensorflow, torch or jax; torch is the quickest.
     """
     _limit_threads(threads)
-    trainer = needs_training("distillation.trainer")
     from wav2small_micro.data import manifest as manifests
     from wav2small_micro.distillation import targets
     from wav2small_micro.distillation.augment import Augmentation
@@ -100,6 +99,10 @@ def distill(
         seed=seed,
     )
     clips = [manifests.read(path) for path in manifest] if manifest else [manifests.research()]
+    for read in clips:
+        read.require("split")
+    labelled = targets.read(labels)
+    trainer = needs_training("distillation.trainer")  # takes seconds: what is wrong is told before
     folder = Path(name) if "/" in name else paths.models_dir() / name
     with progress_bar() as bar:
         task = bar.add_task("making views", total=None)
@@ -111,7 +114,7 @@ def distill(
             folder,
             student,
             clips,
-            targets.read(labels),
+            labelled,
             recipe,
             start=start,
             workers=workers,

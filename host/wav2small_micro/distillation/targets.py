@@ -62,6 +62,7 @@ def join(
     """
     rows: dict[str, tuple[Manifest, Row]] = {}
     for manifest in manifests:
+        manifest.require("split")
         for row in manifest.rows:
             if (row.split or "train") != split:
                 continue
