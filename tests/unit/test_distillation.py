@@ -16,6 +16,8 @@ from support import taught
 
 pytest.importorskip("keras", reason="training is not installed: pip install -e '.[train]'")
 
+import keras
+
 from wav2small_micro import metrics, student
 from wav2small_micro.data import labels, manifest
 from wav2small_micro.distillation import (
@@ -378,6 +380,18 @@ def test_every_baseline_answers_any_length(name: str) -> None:
         found = np.asarray(model(np.full((2, frames, 26), -50, np.float32)))
         assert found.shape == (2, 3)
         assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("name", sorted(students.NAMES))
+def test_batch_norm_follows_within_some_tens_of_batches(name: str) -> None:
+    """A run is short: what is compared on dev speakers must be what was trained."""
+    waiting, norms = [students.build(name)], []
+    while waiting:
+        layer = waiting.pop()
+        waiting += getattr(layer, "layers", [])
+        norms += [layer] if isinstance(layer, keras.layers.BatchNormalization) else []
+    assert len(norms) >= 7
+    assert {layer.momentum for layer in norms} == {0.9}
 
 
 def test_the_log_can_be_seen_in_tensorboard(tmp_path: Path) -> None:

@@ -151,6 +151,9 @@ def _v3(name: str, network: Callable[..., Any]) -> keras.Model:
         pooling="avg",
         include_preprocessing=False,
     )
+    for layer in features.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = 0.9  # Keras's 0.999 would still be on its way after a whole run
     return _answer(logmel, features(_picture(logmel)), name)
 
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // weights.h: wav2small-17k, generated from the int8 .tflite with SHA-256
-// d92ccc6aa0773af7abe56a05276307cd2f082a30536a2b56ebd1840f3cd7f817
+// ef884f243915e914a745f068a384a23c3c2c672b558a55ce2ad87af8bdb08d39
 #ifndef W2S_WEIGHTS_H
 #define W2S_WEIGHTS_H
 

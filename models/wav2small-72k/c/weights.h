@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // weights.h: wav2small-72k, generated from the int8 .tflite with SHA-256
-// 64963a2e580430e06eb0f05d10adc671c74e6bcbed606715e4bc96b6ca9fa9c7
+// 95cabef7601ef468a3ffc4b814806a8c24bae5087d2187e6bcfbbcc507fac6e8
 #ifndef W2S_WEIGHTS_H
 #define W2S_WEIGHTS_H
 
