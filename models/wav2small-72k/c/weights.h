@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // weights.h: wav2small-72k, generated from the int8 .tflite with SHA-256
-// 95cabef7601ef468a3ffc4b814806a8c24bae5087d2187e6bcfbbcc507fac6e8
+// 6e61d4274668a5db3f8d69ce2101a5a91c7fe1c2cf90e00c4121cadf4dd00278
 #ifndef W2S_WEIGHTS_H
 #define W2S_WEIGHTS_H
 
