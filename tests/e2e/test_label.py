@@ -102,13 +102,14 @@ def test_two_workers_of_a_cluster_write_the_same_file(
     pytest.importorskip("ray", reason="pip install -e '.[cluster]'")
     (tmp_path / "7.wav").write_bytes(b"RIFF")
     alone, spread = tmp_path / "alone.csv", tmp_path / "spread.csv"
-    assert w2s("label", *job, "--batch", "5", "--views", 1, "--out", alone).code == 0
+    batches = ("--batch", "5", "--views", 1, "--voices", 1)
+    assert w2s("label", *job, *batches, "--out", alone).code == 0
     content = alone.read_bytes()
     spread.write_bytes(content[: len(content) // 3])
-    options = ("--batch", "5", "--views", 1, "--out", spread, "--cluster", "local", "--json")
-    found = w2s("label", *job, *options).json()
+    options = ("--out", spread, "--cluster", "local", "--json")
+    found = w2s("label", *job, *batches, *options).json()
     assert found["unreadable"][0][0] == "7.wav"
-    assert found["before"] + found["new"] == 2 * (CLIPS - 1)
+    assert found["before"] + found["new"] == 3 * (CLIPS - 1)
     assert 0 < found["before"] < found["new"]
     assert spread.read_bytes() == content
 
