@@ -30,6 +30,9 @@ one."""
 LENGTHS = tuple(n / 10 for n in range(5, 101))
 """Seconds of a clip that are heard: nearly all, since answers to less of it are further apart."""
 
+AT_ONCE = 16
+"""Clips in a batch."""
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -106,25 +109,28 @@ def calibrate(model: Any, clips: Sequence[Taught], norms: Sequence[str]) -> dict
         "before": Answers.together(speakers).agreement,
     }
     if len(speakers) > 1:
-        facts["after"] = Answers.together(
-            [
-                replace(
-                    one,
-                    found=Calibration.fit(Answers.together([*speakers[:i], *speakers[i + 1 :]]))(
-                        one.found
-                    ),
-                )
-                for i, one in enumerate(speakers)
-            ]
-        ).agreement
+        facts["after"] = Answers.together(_left_out(speakers)).agreement
     return facts
+
+
+def _left_out(speakers: Sequence[Answers]) -> list[Answers]:
+    """Each speaker's answers, calibrated on the others."""
+    made = []
+    for i, one in enumerate(speakers):
+        others = Calibration.fit(Answers.together([*speakers[:i], *speakers[i + 1 :]]))
+        made.append(replace(one, found=others(one.found)))
+    return made
 
 
 def _answers(model: Any, clips: Sequence[Taught], norms: Sequence[str], weight: float) -> Answers:
     """Under each normalisation in turn."""
     made = [batch for norm in norms for batch in batches.dev(clips, norm, len(clips), LENGTHS)]
     # Not predict_on_batch: TensorFlow would make a graph for each length.
-    found = [keras.ops.convert_to_numpy(model(rows, training=False)) for rows, _ in made]
+    found = [
+        keras.ops.convert_to_numpy(model(rows[i : i + AT_ONCE], training=False))
+        for rows, _ in made
+        for i in range(0, len(rows), AT_ONCE)
+    ]
     wanted = np.concatenate([adv for _, adv in made])
     return Answers(np.concatenate(found), wanted, np.full(len(wanted), weight))
 
