@@ -352,6 +352,7 @@ def test_torch_learns_as_tensorflow_does(corpus: tuple[Path, Path], tmp_path: Pa
     found = {}
     for backend in ("tensorflow", "torch"):
         environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2"}
+        environment["OMP_NUM_THREADS"] = "1"  # threads of PyTorch wait busily for a core
         command = [sys.executable, "-c", program, *map(str, corpus), str(tmp_path / backend)]
         ran = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert ran.returncode == 0, ran.stderr
