@@ -20,6 +20,7 @@ from wav2small_micro.audio import RATE, read_clip
 from wav2small_micro.data.check import content_hash
 from wav2small_micro.data.labels import Key, Label, Store
 from wav2small_micro.data.manifest import Manifest, Row
+from wav2small_micro.distillation.targets import Progress
 from wav2small_micro.distillation.views import View, draw, draw_voices, make
 from wav2small_micro.errors import W2sError
 from wav2small_micro.teachers.base import Teacher
@@ -48,9 +49,6 @@ Answerer = Callable[
     Iterator[tuple[list[Label], list[tuple[str, str]]]],
 ]
 """Answers batches in their order: the labels of each and its clips that cannot be read."""
-
-Progress = Callable[[int, int], None]
-"""Labels done and labels in all."""
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,11 @@ def ccc(first: ArrayLike, second: ArrayLike) -> float:
     return float(2 * ((a - a.mean()) * (b - b.mean())).mean() / spread)
 
 
+def ccc_by_dimension(first: NDArray[np.floating], second: NDArray[np.floating]) -> dict[str, float]:
+    """The CCC of two series of arousal, dominance and valence, (N, 3) each."""
+    return {name: ccc(first[:, d], second[:, d]) for d, name in enumerate(DIMENSIONS)}
+
+
 def bootstrap_ccc(
     first: NDArray[np.floating],
     second: NDArray[np.floating],

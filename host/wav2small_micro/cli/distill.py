@@ -99,8 +99,6 @@ def distill(
         seed=seed,
     )
     clips = [manifests.read(path) for path in manifest] if manifest else [manifests.research()]
-    for read in clips:
-        read.require("split")
     labelled = targets.read(labels)
     trainer = needs_training("distillation.trainer")  # takes seconds: what is wrong is told before
     folder = Path(name) if "/" in name else paths.models_dir() / name

@@ -52,10 +52,8 @@ class Answers:
     @property
     def agreement(self) -> dict[str, float]:
         """CCC by dimension."""
-        return {
-            dimension: round(metrics.ccc(self.found[:, d], self.wanted[:, d]), 4)
-            for d, dimension in enumerate(metrics.DIMENSIONS)
-        }
+        found = metrics.ccc_by_dimension(self.found, self.wanted)
+        return {dimension: round(value, 4) for dimension, value in found.items()}
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,8 @@ def calibrate(model: Any, clips: Sequence[Taught], norms: Sequence[str]) -> dict
     speakers = [
         _answers(model, some, norms, 1 / sizes[some[0].row.corpus]) for some in by_speaker.values()
     ]
-    calibration = Calibration.fit(Answers.together(speakers))
+    everyone = Answers.together(speakers)
+    calibration = Calibration.fit(everyone)
     head = model.get_layer("adv")
     kernel, bias = head.get_weights()
     head.set_weights([kernel * calibration.scale, calibration(bias)])
@@ -106,7 +105,7 @@ def calibrate(model: Any, clips: Sequence[Taught], norms: Sequence[str]) -> dict
         "clips": len(clips),
         "scale": [round(float(x), 4) for x in calibration.scale],
         "offset": [round(float(x), 4) for x in calibration.offset],
-        "before": Answers.together(speakers).agreement,
+        "before": everyone.agreement,
     }
     if len(speakers) > 1:
         facts["after"] = Answers.together(_left_out(speakers)).agreement

@@ -19,6 +19,7 @@ from wav2small_micro.distillation.views import View, make
 from wav2small_micro.errors import W2sError
 
 Progress = Callable[[int, int], None]
+"""Labels done and labels in all."""
 
 
 @dataclass(frozen=True)

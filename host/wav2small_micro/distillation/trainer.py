@@ -137,10 +137,7 @@ def agreement(model: Any, checks: Checks) -> dict[str, dict[str, float]]:
     for norm, some in checks.items():
         found = np.concatenate([np.asarray(model.predict_on_batch(rows)) for rows, _ in some])
         target = np.concatenate([adv for _, adv in some])
-        result[norm] = {
-            dimension: metrics.ccc(found[:, i], target[:, i])
-            for i, dimension in enumerate(metrics.DIMENSIONS)
-        }
+        result[norm] = metrics.ccc_by_dimension(found, target)
     return result
 
 
