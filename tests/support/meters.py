@@ -50,10 +50,17 @@ class Meter(threading.Thread):
         """Listens, and streams while it is told to."""
         with contextlib.suppress(OSError):
             while not self._done.is_set():
-                ready, _, _ = select.select([self._ours], [], [], 0.002)
-                if ready:
-                    self.take(os.read(self._ours, 4096))
+                self._listen(0.002)
                 self.stream()
+            while self._listen(0.1):
+                pass  # what the host said last may still be on its way
+
+    def _listen(self, seconds: float) -> bool:
+        """Takes what comes within this time; whether anything did."""
+        ready, _, _ = select.select([self._ours], [], [], seconds)
+        if ready:
+            self.take(os.read(self._ours, 4096))
+        return bool(ready)
 
     def take(self, data: bytes) -> None:
         """What the host sent."""
