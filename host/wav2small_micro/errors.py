@@ -10,6 +10,12 @@ class W2sError(Exception):
     >>> error = W2sError("no clip at a.wav", "check the path")
     >>> str(error), error.hint
     ('no clip at a.wav', 'check the path')
+
+    A worker process raises it where it is read:
+
+    >>> import pickle
+    >>> pickle.loads(pickle.dumps(error)).hint
+    'check the path'
     """
 
     def __init__(self, message: str, hint: str = "") -> None:

@@ -113,24 +113,26 @@ def test_views_are_made_again_from_their_labels(corpus: tuple[Path, Path]) -> No
     assert [len(clip.pcm) for clip in views] == [8727, 4000, 10667]
     assert not any(clip.spec for clip in targets.join([read], [*plain, dev], "dev"))
     rng = np.random.default_rng(0)
-    drawn = batches._draw(clips, replace(SMALL, views=0.7), 2000, rng)
+    drawn = batches.Pool(clips).draw(replace(SMALL, views=0.7), 2000, rng)
     assert np.mean([bool(clips[i].spec) for i in drawn]) == pytest.approx(0.7, abs=0.04)
 
 
 def test_a_batch_depends_on_seed_and_number_alone(clips: list[targets.Taught]) -> None:
-    rows, adv = batches.make(clips, SMALL, 3)
-    again = batches.make(clips, SMALL, 3)
+    pool = batches.Pool(clips)
+    rows, adv = batches.make(pool, SMALL, 3)
+    again = batches.make(pool, SMALL, 3)
     np.testing.assert_array_equal(rows, again[0])
     np.testing.assert_array_equal(adv, again[1])
     assert rows.shape[2] == 26
     assert adv.shape == (len(rows), 3)
-    for other in (batches.make(clips, SMALL, 4), batches.make(clips, replace(SMALL, seed=2), 3)):
+    for other in (batches.make(pool, SMALL, 4), batches.make(pool, replace(SMALL, seed=2), 3)):
         assert not np.array_equal(rows, other[0])
 
 
 def test_lengths_are_those_asked_for(clips: list[targets.Taught]) -> None:
     recipe = replace(SMALL, seconds=(0.5, 10.0), batch_s=3.0)
-    shapes = {batches.make(clips, recipe, number)[0].shape for number in range(60)}
+    pool = batches.Pool(clips)
+    shapes = {batches.make(pool, recipe, number)[0].shape for number in range(60)}
     assert {frames for _, frames, _ in shapes} >= {249, 499, 999}
     assert all(2 <= count <= 4 for count, _, _ in shapes)
 
@@ -145,8 +147,8 @@ def test_a_corpus_can_be_favoured(clips: list[targets.Taught]) -> None:
     rng = np.random.default_rng(0)
     for favoured, expected in (((), 0.5), ((("b", 0.8),), 0.8), ((("not there", 0.9),), 0.5)):
         recipe = replace(SMALL, favoured=favoured)
-        drawn = batches._draw(both, recipe, 4000, rng)
-        assert np.mean(drawn >= len(clips)) == pytest.approx(expected, abs=0.04)
+        drawn = batches.Pool(both).draw(recipe, 4000, rng)
+        assert np.mean(np.array(drawn) >= len(clips)) == pytest.approx(expected, abs=0.04)
 
 
 @pytest.mark.slow
@@ -157,6 +159,21 @@ def test_processes_make_the_same_batches_in_order(clips: list[targets.Taught]) -
         for (rows, adv), (expected, target) in zip(found, here, strict=True):
             np.testing.assert_array_equal(rows, expected)
             np.testing.assert_array_equal(adv, target)
+
+
+@pytest.mark.slow
+def test_processes_make_the_same_views(corpus: tuple[Path, Path]) -> None:
+    read, plain = manifest.read(corpus[0]), targets.read([corpus[1]])
+    speeds = [View(0.8 + 0.01 * i).spec for i in range(20)]
+    found = [*plain, *(replace(label, spec=spec) for label in plain for spec in speeds)]
+    told: list[tuple[int, int]] = []
+    here = targets.join([read], found, "train")
+    there = targets.join([read], found, "train", lambda *done: told.append(done), workers=2)
+    assert [(clip.row, clip.spec) for clip in there] == [(clip.row, clip.spec) for clip in here]
+    for one, other in zip(here, there, strict=True):
+        np.testing.assert_array_equal(one.pcm, other.pcm)
+    assert told == sorted(told)
+    assert told[-1] == (len(found), len(found))
 
 
 def test_loss_is_one_minus_the_ccc() -> None:

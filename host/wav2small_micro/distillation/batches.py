@@ -8,10 +8,13 @@ unbroken one would, and so does a run with more processes.
 from __future__ import annotations
 
 import multiprocessing
+import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from itertools import zip_longest
+from dataclasses import replace
+from itertools import accumulate, zip_longest
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,41 +32,47 @@ _AHEAD = 4
 """Batches that each process may be ahead of training."""
 
 
-def make(clips: Sequence[Taught], recipe: Recipe, number: int) -> Batch:
+class Pool:
+    """Clips as a batch is drawn from them: by corpus, those as they are and the views."""
+
+    def __init__(self, clips: Sequence[Taught]) -> None:
+        self.clips = clips
+        self.voices = [clip.pcm for clip in clips if not clip.spec]
+        self.corpora = {
+            name: (
+                np.array([i for i in numbers if not clips[i].spec], np.int64),
+                np.array([i for i in numbers if clips[i].spec], np.int64),
+            )
+            for name, numbers in _corpora(clips).items()
+        }
+
+    def draw(self, recipe: Recipe, count: int, rng: np.random.Generator) -> list[int]:
+        """Numbers of clips, every corpus having its share, however many clips it has, and within it
+        the views, where there are any."""
+        favoured = {name: share for name, share in recipe.favoured if name in self.corpora}
+        rest = max(0.0, 1 - sum(favoured.values())) / max(1, len(self.corpora) - len(favoured))
+        shares = np.array([favoured.get(name, rest) for name in self.corpora])
+        halves = list(self.corpora.values())
+        chosen = []
+        for corpus in rng.choice(len(halves), size=count, p=shares / shares.sum()):
+            plain, views = halves[corpus]
+            some = views if len(views) and rng.random() < recipe.views else plain
+            chosen.append(int(rng.choice(some)))
+        return chosen
+
+
+def make(pool: Pool, recipe: Recipe, number: int) -> Batch:
     """Batch ``number`` of a run."""
     rng = np.random.default_rng([recipe.seed, number])
     seconds = float(rng.choice(recipe.lengths, p=recipe.shares))
-    voices = [clip.pcm for clip in clips if not clip.spec]
     rows, targets = [], []
-    for i in _draw(clips, recipe, recipe.crops_of(seconds), rng):
-        crop = augment.disturb(clips[i].pcm, int(seconds * RATE), voices, recipe.augmentation, rng)
+    for i in pool.draw(recipe, recipe.crops_of(seconds), rng):
+        clip = pool.clips[i]
+        crop = augment.disturb(clip.pcm, int(seconds * RATE), pool.voices, recipe.augmentation, rng)
         norm = "live" if rng.random() < recipe.live else "utterance"
         rows.append(native.logmel(crop, norm))
-        targets.append(clips[i].adv)
+        targets.append(clip.adv)
     return np.stack(rows), np.stack(targets)
-
-
-def _draw(
-    clips: Sequence[Taught], recipe: Recipe, count: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Numbers of clips, every corpus having its share, however many clips it has, and within it
-    the views, where there are any."""
-    corpora = _corpora(clips)
-    favoured = {name: share for name, share in recipe.favoured if name in corpora}
-    rest = max(0.0, 1 - sum(favoured.values())) / max(1, len(corpora) - len(favoured))
-    shares = np.array([favoured.get(name, rest) for name in corpora])
-    numbers = [_halves(clips, some) for some in corpora.values()]
-    drawn = rng.choice(len(numbers), size=count, p=shares / shares.sum())
-    chosen = []
-    for corpus in drawn:
-        plain, views = numbers[corpus]
-        chosen.append(rng.choice(views if views and rng.random() < recipe.views else plain))
-    return np.array(chosen)
-
-
-def _halves(clips: Sequence[Taught], numbers: list[int]) -> tuple[list[int], list[int]]:
-    """Clips as they are, and views."""
-    return [i for i in numbers if not clips[i].spec], [i for i in numbers if clips[i].spec]
 
 
 def _corpora(clips: Sequence[Taught]) -> dict[str, list[int]]:
@@ -104,12 +113,16 @@ def _middle(pcm: NDArray[np.int16], samples: int) -> NDArray[np.int16]:
     return np.resize(pcm[start : start + samples], samples)
 
 
-_held: tuple[Sequence[Taught], Recipe]  # of a worker process
+_held: tuple[Pool, Recipe]  # of a worker process
 
 
-def _hold(clips: Sequence[Taught], recipe: Recipe) -> None:
+def _hold(samples: Path, clips: Sequence[Taught], lengths: Sequence[int], recipe: Recipe) -> None:
     global _held
-    _held = clips, recipe
+    # All processes see the same pages of the file.
+    pcm = np.memmap(samples, np.int16, mode="r")
+    ends = list(accumulate(lengths))
+    parts = (pcm[end - length : end] for length, end in zip(lengths, ends, strict=True))
+    _held = Pool([replace(clip, pcm=part) for clip, part in zip(clips, parts, strict=True)]), recipe
 
 
 def _make_held(number: int) -> Batch:
@@ -124,25 +137,38 @@ def stream(
     of time, or here where that is 0."""
     numbers = range(start, recipe.steps)
     if not workers:
-        yield (make(clips, recipe, number) for number in numbers)
+        pool = Pool(clips)
+        yield (make(pool, recipe, number) for number in numbers)
         return
-    # Not fork: a training library has threads by now.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _hold, (clips, recipe)) as pool:
-        waiting: list[Future[Batch]] = []
-        try:
-            yield _ahead(pool, numbers, waiting, workers * _AHEAD)
-        finally:
-            for future in waiting:
-                future.cancel()
+    nothing = np.zeros(0, np.int16)
+    with tempfile.TemporaryDirectory(prefix="w2s-") as folder:
+        samples = Path(folder) / "samples"
+        with samples.open("wb") as file:
+            for clip in clips:
+                clip.pcm.tofile(file)
+        shared = (
+            samples,
+            [replace(clip, pcm=nothing) for clip in clips],
+            [len(clip.pcm) for clip in clips],
+            recipe,
+        )
+        # Not fork: a training library has threads by now.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, context, _hold, shared) as processes:
+            waiting: list[Future[Batch]] = []
+            try:
+                yield _ahead(processes, numbers, waiting, workers * _AHEAD)
+            finally:
+                for future in waiting:
+                    future.cancel()
 
 
 def _ahead(
-    pool: ProcessPoolExecutor, numbers: range, waiting: list[Future[Batch]], most: int
+    processes: ProcessPoolExecutor, numbers: range, waiting: list[Future[Batch]], most: int
 ) -> Iterator[Batch]:
     rest = iter(numbers)
     for number in rest:
-        waiting.append(pool.submit(_make_held, number))
+        waiting.append(processes.submit(_make_held, number))
         if len(waiting) >= most:
             yield waiting.pop(0).result()
     while waiting:

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +23,9 @@ from wav2small_micro.errors import W2sError
 
 Progress = Callable[[int, int], None]
 """Labels done and labels in all."""
+
+_CHUNK = 16
+"""Views that a process is given at a time."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +60,11 @@ def join(
     found: Sequence[Label],
     split: str,
     progress: Progress = lambda done, total: None,
+    workers: int = 0,
 ) -> list[Taught]:
     """The labelled clips of one side of the split; on the train side also the labelled views, and
-    clips that have no side. ``progress`` hears of labels done, and of how many there are.
+    clips that have no side. ``progress`` hears of labels done, and of how many there are;
+    ``workers`` processes make the views.
 
     Raises :class:`W2sError` when there is none, when two manifests name a clip alike, and when a
     clip is not the one that was labelled.
@@ -74,20 +82,24 @@ def join(
                 )
             rows[row.path] = manifest, row
     clips: dict[str, NDArray[np.int16]] = {}
-    taught = []
-    for done, label in enumerate(sorted(found, key=lambda label: bool(label.spec))):
-        progress(done, len(found))
+    taught: list[Taught] = []
+    views: list[tuple[Row, Label, View]] = []
+    for label in sorted(found, key=lambda label: bool(label.spec)):
         if label.path not in rows or (label.spec and split != "train"):
             continue
         manifest, row = rows[label.path]
         if not label.spec:
+            progress(len(taught), len(found))
             clips[row.path] = _clip(manifest, row, label)
             taught.append(Taught(row, clips[row.path], label.adv))
         elif row.path in clips:
             view = View.read(label.spec)
             if not view.other or view.other in clips:
-                pcm = make(view, clips[row.path], clips[view.other] if view.other else None)
-                taught.append(Taught(row, pcm, label.adv, label.spec))
+                views.append((row, label, view))
+    sources = [(view, clips[row.path], clips.get(view.other)) for row, _, view in views]
+    for (row, label, _), pcm in zip(views, _make(sources, workers), strict=True):
+        progress(len(taught), len(found))
+        taught.append(Taught(row, pcm, label.adv, label.spec))
     progress(len(found), len(found))
     if not taught:
         names = ", ".join(manifest.name for manifest in manifests)
@@ -96,6 +108,20 @@ def join(
             "w2s label makes them; its paths must be those of the manifest",
         )
     return taught
+
+
+Source = tuple[View, NDArray[np.int16], NDArray[np.int16] | None]
+"""A view, its clip and the other clip that it names."""
+
+
+def _make(sources: Sequence[Source], workers: int) -> Iterator[NDArray[np.int16]]:
+    """The views in order, made by so many processes, or here where that is 0."""
+    if not workers or not sources:
+        yield from starmap(make, sources)
+        return
+    # Not fork: a training library has threads by now.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(make, *zip(*sources, strict=True), chunksize=_CHUNK)
 
 
 def _clip(manifest: Manifest, row: Row, label: Label) -> NDArray[np.int16]:

@@ -67,12 +67,12 @@ def distill(
 
     A run that was stopped goes on where its last comparison was, to the same weights. ``start`` is
     the folder of a student of the same kind to begin with, instead of random weights. ``workers``
-    processes make batches; ``preparing`` hears of views that are made again; ``events`` is a folder
-    for TensorBoard. Raises :class:`W2sError` for an unknown student, clips without labels, and a
-    folder with another unfinished run.
+    processes make views and batches; ``preparing`` hears of views that are made again; ``events``
+    is a folder for TensorBoard. Raises :class:`W2sError` for an unknown student, clips without
+    labels, and a folder with another unfinished run.
     """
     dev = targets.join(manifests, labels, "dev")
-    train = targets.join(manifests, labels, "train", preparing)
+    train = targets.join(manifests, labels, "train", preparing, workers)
     keras.utils.set_random_seed(recipe.seed)
     model = students.build(name)
     step = _step(model, name, recipe)
