@@ -136,6 +136,23 @@ def test_a_clean_crop_is_the_clip() -> None:
     assert (windows == crop).all(axis=1).any()
 
 
+def test_a_crop_can_begin_as_its_clip_does() -> None:
+    """A clip that is too short is said again after a pause; other crops begin anywhere."""
+    first, anywhere = Augmentation(clean=1, beginning=1), Augmentation(clean=1, beginning=0)
+    clip = VOICES[3]
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        np.testing.assert_array_equal(augment.disturb(clip, 8000, [], first, rng), clip[:8000])
+        longer = augment.disturb(clip, 2 * len(clip), [], first, rng)
+        np.testing.assert_array_equal(longer[: len(clip)], clip)
+        again = len(clip) + int(np.flatnonzero(longer[len(clip) :])[0])
+        assert again - len(clip) < RATE // 2
+        np.testing.assert_array_equal(longer[again:], clip[: len(longer) - again])
+    rng = np.random.default_rng(0)
+    begun = [augment.disturb(clip, 8000, [], anywhere, rng)[:50].tobytes() for _ in range(50)]
+    assert len(set(begun)) > 40
+
+
 def test_the_loudness_covers_the_range_asked_for() -> None:
     rng = np.random.default_rng(0)
     how = Augmentation(clean=0, noise=0, room=0, colour=0, speed=0)

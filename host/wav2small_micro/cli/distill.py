@@ -56,6 +56,10 @@ def distill(
         typer.Option(help="What arousal, dominance and valence count in the loss."),
     ] = (1.0, 1.0, 1.0),
     clean: Annotated[float, typer.Option(help="Share of crops that nothing disturbs.")] = 0.25,
+    noise: Annotated[float, typer.Option(help="Share of the others that have noise.")] = 0.5,
+    beginning: Annotated[
+        float, typer.Option(help="Share of crops that begin as their clip does.")
+    ] = 0.25,
     shortest: Annotated[float, typer.Option(help="Shortest crops, seconds.")] = 0.5,
     longest: Annotated[float, typer.Option(help="Longest crops, seconds.")] = 10.0,
     live: Annotated[float, typer.Option(help="Share of crops under live normalisation.")] = 0.5,
@@ -64,7 +68,9 @@ def distill(
         typer.Option("--bfloat16", help="Products in bfloat16; KERAS_BACKEND=torch, Wav2Small."),
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of weights, crops and disturbances.")] = 1,
-    workers: Annotated[int, typer.Option(help="Processes that make batches; 0: none.")] = 0,
+    workers: Annotated[
+        int, typer.Option(help="Processes that make views and batches; 0: none.")
+    ] = 0,
     threads: Annotated[int, typer.Option(help="Threads of each operation; 0: all cores.")] = 0,
     events: Annotated[
         Path | None, typer.Option(help="Folder for TensorBoard (extra tensorboard).")
@@ -92,7 +98,7 @@ def distill(
         favoured=_shares(favour or []),
         views=views,
         weights=weights,
-        augmentation=Augmentation(clean=clean),
+        augmentation=Augmentation(clean=clean, noise=noise, beginning=beginning),
         seconds=(shortest, longest),
         live=live,
         bfloat16=bfloat16,

@@ -60,7 +60,9 @@ class Recipe:
                 "weights " + " ".join(map(str, self.weights)), "0 or more each, and not all 0"
             )
         shares = {"average": self.average, "views": self.views, "live": self.live}
-        for name, share in (shares | {"clean": self.augmentation.clean}).items():
+        how = self.augmentation
+        shares |= {"clean": how.clean, "beginning": how.beginning, "noise": how.noise}
+        for name, share in shares.items():
             if not 0 <= share <= 1:
                 raise W2sError(f"{name} {share:g}", "a share, from 0 to 1")
 
