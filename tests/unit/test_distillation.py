@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Batches, the loss, and distillation in small: the same weights after a kill, any backend."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -350,33 +351,57 @@ def test_the_quick_way_on_torch_is_keras_s_own(tmp_path: Path) -> None:
         assert apart < 4e-4
 
 
+@pytest.fixture(scope="module")
+def learnt(
+    corpus: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[dict[str, float]]]:
+    """A student, and the log of going on with it here."""
+    folder = tmp_path_factory.mktemp("learnt")
+    run(corpus, folder / "start", replace(SMALL, steps=2))
+    log: list[dict[str, float]] = []
+    again = replace(SMALL, steps=4)
+    run(corpus, folder / "here", again, start=folder / "start", report=log.append)
+    return folder / "start", log
+
+
 @pytest.mark.slow
-def test_torch_learns_as_tensorflow_does(corpus: tuple[Path, Path], tmp_path: Path) -> None:
-    """The same batches and, but for rounding, the same first losses from the same weights."""
-    pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[torch]'")
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_other_backends_learn_as_tensorflow_does(
+    backend: str,
+    corpus: tuple[Path, Path],
+    learnt: tuple[Path, list[dict[str, float]]],
+    tmp_path: Path,
+) -> None:
+    """The same batches from the same weights: but for rounding, the same losses and answers."""
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
     program = (
         "import json, pathlib, sys, keras\n"
         "from wav2small_micro.data import manifest\n"
         "from wav2small_micro.distillation import targets, trainer\n"
         "from wav2small_micro.distillation.recipe import Recipe\n"
         "recipe = Recipe(steps=4, check=2, batch_s=2.0, crops=(2, 4), seconds=(0.5, 0.75))\n"
-        "clips, labels, folder = sys.argv[1:]\n"
+        "clips, labels, start, folder = sys.argv[1:]\n"
         "lines = []\n"
         "trainer.distill(pathlib.Path(folder), 'wav2small-17k', [manifest.read(clips)],\n"
-        "    targets.read([pathlib.Path(labels)]), recipe, report=lines.append)\n"
+        "    targets.read([pathlib.Path(labels)]), recipe, start=pathlib.Path(start),\n"
+        "    report=lines.append)\n"
         "print(json.dumps([keras.backend.backend(), lines]))\n"
     )
-    found = {}
-    for backend in ("tensorflow", "torch"):
-        environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2"}
-        environment["OMP_NUM_THREADS"] = "1"  # threads of PyTorch wait busily for a core
-        command = [sys.executable, "-c", program, *map(str, corpus), str(tmp_path / backend)]
-        ran = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert ran.returncode == 0, ran.stderr
-        found[backend] = json.loads(ran.stdout.splitlines()[-1])
-        assert found[backend][0] == backend
-        assert len(student.load(tmp_path / backend, "17k").get_weights()) > 0
-    assert len(found["torch"][1]) == 2
+    start, here = learnt
+    there = tmp_path / "there"
+    environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    environment["OMP_NUM_THREADS"] = "1"  # threads of PyTorch wait busily for a core
+    command = [sys.executable, "-c", program, *map(str, (*corpus, start, there))]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    name, found = json.loads(ran.stdout.splitlines()[-1])
+    assert name == backend
+    assert [line["step"] for line in found] == [2, 4]
+    for line, expected in zip(found, here, strict=True):
+        assert line["loss"] == pytest.approx(expected["loss"], abs=2e-3)
+        assert line["dev_ccc"] == pytest.approx(expected["dev_ccc"], abs=2e-2)
+    assert len(student.load(there, "17k").get_weights()) > 0
 
 
 @pytest.mark.parametrize(
