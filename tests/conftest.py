@@ -5,6 +5,7 @@ import csv
 import shutil
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -15,6 +16,12 @@ CLIPS = Path(__file__).parent / "clips"
 
 # Firmware of the tests, with build scripts of SCons; harnesses that import atheris.
 collect_ignore_glob = ["emulator/*_check/*", "fuzz/fuzz_*.py"]
+
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile(
+    "any-machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any-machine")
 
 EMULATOR_TOOLS = ("qemu-system-arm", "arm-none-eabi-gcc")
 

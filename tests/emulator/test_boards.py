@@ -126,9 +126,15 @@ def test_floating_point_unit_is_on(check):
 
 
 def test_milliseconds_pass(check):
+    """No faster than here; slower where QEMU has to wait for a core and misses ticks."""
+    start = time.monotonic()
     before = check.number("i", "ms")
-    time.sleep(0.3)
-    assert 250 < check.number("i", "ms") - before < 2000
+    passed = 0
+    while passed < 250:
+        assert time.monotonic() - start < 20
+        time.sleep(0.1)
+        passed = check.number("i", "ms") - before
+    assert passed <= 1000 * (time.monotonic() - start) + 2
 
 
 def test_reset_gives_another_boot_id(check):

@@ -28,7 +28,7 @@ from wav2small_micro.link.errors import (
 from wav2small_micro.link.messages import ErrorCode, Layer, Norm, ResetCause
 from wav2small_micro.link.transport import DescriptorTransport, SerialTransport
 
-TIMING = Timing(reply_s=0.05, patience_s=0.6, finish_s=0.6, stall_s=0.6, reboot_s=0.6)
+TIMING = Timing(reply_s=0.1, patience_s=1.2, finish_s=1.2, stall_s=1.2, reboot_s=1.2)
 FAULT = messages.Fault(3, 0x08001234, 0x08005678, 0x8200, 0, 0xE0000000, 0x01000000)
 PCM = np.arange(-2000, 3000, dtype=np.int16)  # 15 full blocks and a short one
 BLOCKS = 16
