@@ -152,6 +152,22 @@ def test_a_corpus_can_be_favoured(clips: list[targets.Taught]) -> None:
         assert np.mean(np.array(drawn) >= len(clips)) == pytest.approx(expected, abs=0.04)
 
 
+def test_twins_are_the_same_crop_with_the_same_target(clips: list[targets.Taught]) -> None:
+    pool = batches.Pool(clips)
+    twins = replace(
+        SMALL, consistency=1.0, augmentation=Augmentation(clean=0, speed=0, gain_db=(0, 0))
+    )
+    for number in range(4):
+        rows, adv = batches.make(pool, twins, number)
+        half = len(rows) // 2
+        np.testing.assert_array_equal(adv[:half], adv[half:])
+        assert not np.array_equal(rows[:half], rows[half:])
+        undisturbed, _ = batches.make(
+            pool, replace(twins, augmentation=Augmentation(clean=1)), number
+        )
+        np.testing.assert_array_equal(undisturbed[:half], undisturbed[half:])
+
+
 @pytest.mark.slow
 def test_processes_make_the_same_batches_in_order(clips: list[targets.Taught]) -> None:
     with batches.stream(clips, SMALL, 1, workers=2) as there:
@@ -183,6 +199,10 @@ def test_loss_is_one_minus_the_ccc() -> None:
     assert float(ccc_loss()(target, predicted)) == pytest.approx(expected, abs=1e-4)
     valence = 1 - metrics.ccc(predicted[:, 2], target[:, 2])
     assert float(ccc_loss((0, 0, 3))(target, predicted)) == pytest.approx(valence, abs=1e-4)
+    between = np.mean([metrics.ccc(predicted[:10, i], predicted[10:, i]) for i in range(3)])
+    assert float(ccc_loss(consistency=0.5)(target, predicted)) == pytest.approx(
+        expected + 0.5 * (1 - between), abs=1e-4
+    )
 
 
 @pytest.mark.usefixtures("uncalibrated")
@@ -298,6 +318,7 @@ def test_recipes_and_students_that_cannot_be() -> None:
         ({"weights": (0.0, 0.0, 0.0)}, "weights 0.0 0.0 0.0"),
         ({"average": 1.5}, "average 1.5"),
         ({"augmentation": Augmentation(clean=-1)}, "clean -1"),
+        ({"consistency": -1.0}, "consistency -1"),
     ):
         with pytest.raises(W2sError, match=message):
             replace(SMALL, **wrong)  # type: ignore[arg-type]

@@ -55,6 +55,12 @@ def distill(
         tuple[float, float, float],
         typer.Option(help="What arousal, dominance and valence count in the loss."),
     ] = (1.0, 1.0, 1.0),
+    consistency: Annotated[
+        float,
+        typer.Option(
+            help="What answering disturbed crops like clean ones counts, as 1; 0: nothing."
+        ),
+    ] = 0.0,
     clean: Annotated[float, typer.Option(help="Share of crops that nothing disturbs.")] = 0.25,
     noise: Annotated[float, typer.Option(help="Share of the others that have noise.")] = 0.5,
     beginning: Annotated[
@@ -98,6 +104,7 @@ def distill(
         favoured=_shares(favour or []),
         views=views,
         weights=weights,
+        consistency=consistency,
         augmentation=Augmentation(clean=clean, noise=noise, beginning=beginning),
         seconds=(shortest, longest),
         live=live,

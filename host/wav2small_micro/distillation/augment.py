@@ -175,13 +175,21 @@ def disturb(
 
     A clip that is too short says the same again, after a pause of up to half a second.
     """
+    return twins(pcm, samples, others, how, rng)[1]
+
+
+def twins(
+    pcm: Pcm, samples: int, others: Sequence[Pcm], how: Augmentation, rng: np.random.Generator
+) -> tuple[Pcm, Pcm]:
+    """The crop as it is in the clip, and what :func:`disturb` makes of it."""
     clean = rng.random() < how.clean
     factor = rng.uniform(*how.speeds) if not clean and rng.random() < how.speed else 1.0
     needed = int(np.ceil(samples * factor)) + 1
     first = how.beginning > 0 and rng.random() < how.beginning
     x = to_sound(_crop(pcm, needed, rng, first))
+    undisturbed = to_pcm(np.resize(x, samples))
     if clean:
-        return to_pcm(x[:samples])
+        return undisturbed, undisturbed
     if factor != 1.0:
         x = speed(x, factor)
     x = np.resize(x, samples)
@@ -191,7 +199,7 @@ def disturb(
         x = add_noise(x, _noise(samples, others, how, rng), rng.uniform(*how.snr_db))
     if rng.random() < how.colour:
         x = equalise(x, microphone(rng))
-    return to_pcm(gain(x, rng.uniform(*how.gain_db)))
+    return undisturbed, to_pcm(gain(x, rng.uniform(*how.gain_db)))
 
 
 def _noise(

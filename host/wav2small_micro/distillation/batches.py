@@ -62,17 +62,21 @@ class Pool:
 
 
 def make(pool: Pool, recipe: Recipe, number: int) -> Batch:
-    """Batch ``number`` of a run."""
+    """Batch ``number`` of a run. Where consistency counts, its first half are undisturbed crops and
+    its second half the same ones disturbed, by the same normalisation."""
     rng = np.random.default_rng([recipe.seed, number])
     seconds = float(rng.choice(recipe.lengths, p=recipe.shares))
+    paired = recipe.consistency > 0
+    count = recipe.crops_of(seconds)
     rows, targets = [], []
-    for i in pool.draw(recipe, recipe.crops_of(seconds), rng):
+    for i in pool.draw(recipe, count // 2 if paired else count, rng):
         clip = pool.clips[i]
-        crop = augment.disturb(clip.pcm, int(seconds * RATE), pool.voices, recipe.augmentation, rng)
+        crops = augment.twins(clip.pcm, int(seconds * RATE), pool.voices, recipe.augmentation, rng)
         norm = "live" if rng.random() < recipe.live else "utterance"
-        rows.append(native.logmel(crop, norm))
+        rows.append([native.logmel(crop, norm) for crop in crops[not paired :]])
         targets.append(clip.adv)
-    return np.stack(rows), np.stack(targets)
+    halves = range(len(rows[0]))
+    return np.stack([pair[i] for i in halves for pair in rows]), np.stack(targets * len(halves))
 
 
 def _corpora(clips: Sequence[Taught]) -> dict[str, list[int]]:

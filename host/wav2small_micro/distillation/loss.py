@@ -10,12 +10,22 @@ from keras import ops
 Loss = Callable[[Any, Any], Any]
 
 
-def ccc_loss(weights: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Loss:
-    """The loss of answers to targets, both (B, 3), where the dimensions count so much."""
+def ccc_loss(
+    weights: tuple[float, float, float] = (1.0, 1.0, 1.0), consistency: float = 0.0
+) -> Loss:
+    """The loss of answers to targets, both (B, 3), where the dimensions count so much.
+
+    With ``consistency`` the second half of the batch are disturbed twins of the first: how far the
+    answers to both are apart counts too, so much beside the agreement with the targets.
+    """
     share = np.array(weights, np.float32) / np.float32(sum(weights))
 
     def loss(target: Any, predicted: Any) -> Any:
-        return ops.sum(ops.convert_to_tensor(share) * _apart(target, predicted))
+        apart = _apart(target, predicted)
+        if consistency:
+            half = predicted.shape[0] // 2
+            apart = apart + consistency * _apart(predicted[:half], predicted[half:])
+        return ops.sum(ops.convert_to_tensor(share) * apart)
 
     return loss
 

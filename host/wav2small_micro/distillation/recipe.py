@@ -21,8 +21,10 @@ class Recipe:
     """``batch_s`` is the audio in a batch, seconds, shared by crops of one length: as many as fit,
     but within ``crops``. ``favoured`` corpora have a share of the crops each; the others share the
     rest evenly. ``views`` is the share of crops that are of views, where there are labels of some;
-    ``weights`` is what arousal, dominance and valence count in the loss. ``live`` is the share of
-    crops normalised by the live rule instead of over themselves. ``bfloat16`` rounds so what is
+    ``weights`` is what arousal, dominance and valence count in the loss. ``consistency``
+    is what the agreement between answers to undisturbed crops and to the same ones disturbed counts
+    beside that with the teacher; 0: a batch has no such twins. ``live`` is the share of crops
+    normalised by the live rule instead of over themselves. ``bfloat16`` rounds so what is
     multiplied. ``average`` is how much of a running mean of the weights stays at each step: the
     mean is then what is compared and kept. Every ``check`` steps the student is compared with its
     teacher on dev speakers; after ``patience`` comparisons without a better one the run ends."""
@@ -34,6 +36,7 @@ class Recipe:
     favoured: tuple[tuple[str, float], ...] = ()
     views: float = 0.6
     weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    consistency: float = 0.0
     live: float = 0.5
     learning_rate: float = 3e-3
     weight_decay: float = 1e-3
@@ -59,6 +62,8 @@ class Recipe:
             raise W2sError(
                 "weights " + " ".join(map(str, self.weights)), "0 or more each, and not all 0"
             )
+        if self.consistency < 0:
+            raise W2sError(f"consistency {self.consistency:g}", "0 for none, or more")
         shares = {"average": self.average, "views": self.views, "live": self.live}
         how = self.augmentation
         shares |= {"clean": how.clean, "beginning": how.beginning, "noise": how.noise}

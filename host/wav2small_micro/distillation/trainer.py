@@ -32,7 +32,7 @@ from wav2small_micro.distillation import (
     tensorboard,
 )
 from wav2small_micro.distillation.checkpoint import State
-from wav2small_micro.distillation.loss import ccc_loss
+from wav2small_micro.distillation.loss import Loss, ccc_loss
 from wav2small_micro.distillation.recipe import Recipe
 from wav2small_micro.distillation.targets import Taught
 from wav2small_micro.errors import W2sError
@@ -79,7 +79,7 @@ def distill(
     began = students.begin(model, name, start) if start else None
     model.compile(
         optimizer(recipe),
-        loss=ccc_loss(recipe.weights),
+        loss=_loss(recipe),
         jit_compile=keras.backend.backend() == "jax",
     )
     model.optimizer.build(model.trainable_variables)
@@ -122,6 +122,10 @@ def optimizer(recipe: Recipe) -> Any:
     return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, clipnorm=1.0)
 
 
+def _loss(recipe: Recipe) -> Loss:
+    return ccc_loss(recipe.weights, recipe.consistency)
+
+
 def fingerprint(name: str, recipe: Recipe, clips: Sequence[Taught], began: Any = None) -> str:
     """What a run is of, as a hash: student, recipe, first weights, clips and targets."""
     what = [name, recipe.facts(), *([began] if began else [])]
@@ -146,7 +150,7 @@ def _step(model: Any, name: str, recipe: Recipe) -> Step:
     if keras.backend.backend() == "torch" and name in students.WAV2SMALL:
         from wav2small_micro.distillation import torch_step
 
-        return partial(torch_step.train_on_batch, model, ccc_loss(recipe.weights), recipe.bfloat16)
+        return partial(torch_step.train_on_batch, model, _loss(recipe), recipe.bfloat16)
     if recipe.bfloat16:
         raise W2sError(
             f"{name} on {keras.backend.backend()} trains in float32 only",
