@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // weights.h: wav2small-72k, generated from the int8 .tflite with SHA-256
-// 6e61d4274668a5db3f8d69ce2101a5a91c7fe1c2cf90e00c4121cadf4dd00278
+// f3f7fea6a5057aeeb791ff4c2dc80c539dc4603634c537be3acc8aa878b4e3ea
 #ifndef W2S_WEIGHTS_H
 #define W2S_WEIGHTS_H
 
