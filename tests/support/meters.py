@@ -175,7 +175,7 @@ class Lpm01a(Meter):
     def stream(self) -> None:
         rate = int(self._made.rate)
         if self._running and self._sent < len(self._made.current):
-            step = min(1000, rate)
+            step = min(5000, rate)
             if self._sent % rate == 0:
                 self.send(lpm01a_stamp(1000 * self._sent // rate))
             self.send(lpm01a_words(self._made.current[self._sent : self._sent + step]))

@@ -132,7 +132,7 @@ def test_words_that_lost_a_byte_are_found_again() -> None:
 def test_lpm01a_gives_back_a_known_energy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lpm01a, "_QUIET_SECONDS", 20.0)
     with Lpm01a(MADE) as board:
-        recording = lpm01a.record(board.port, 2.5, replace(GIVEN, rate=100_000))
+        recording = lpm01a.record(board.port, 5, replace(GIVEN, rate=100_000))
     timeline = align.Timeline(MADE.start - MADE.start[0], MADE.seconds, 0.02)
     found = measure.by_timeline(recording, timeline)
     assert found.inferences.energy.sum() == pytest.approx(MADE.energy.sum(), rel=BOUND)

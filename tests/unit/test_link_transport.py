@@ -10,6 +10,7 @@ import threading
 import time
 import tty
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import serial
@@ -142,8 +143,11 @@ def test_port_without_permission(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "dialout" in caught.value.hint
 
 
-def test_reopen_gives_up_in_time(ends: tuple[int, int]) -> None:
-    transport = SerialTransport(os.ttyname(ends[1]))
+def test_reopen_gives_up_in_time(ends: tuple[int, int], tmp_path: Path) -> None:
+    port = tmp_path / "port"  # another process may soon have a terminal of the same number
+    port.symlink_to(os.ttyname(ends[1]))
+    transport = SerialTransport(str(port))
+    port.unlink()
     os.close(ends[1])
     os.close(ends[0])
     with pytest.raises(LinkLost):

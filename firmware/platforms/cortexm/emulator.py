@@ -83,14 +83,25 @@ def start(options: argparse.Namespace) -> None:
             start_new_session=True,
         )
     (options.folder / "qemu.pid").write_text(str(process.pid))
+    status = came_up(process, options.port)
+    if status is not None:
+        sys.exit(f"Error: QEMU ended with status {status}: {log.read_text().strip()}")
+    url = f"socket://127.0.0.1:{options.port}"
+    print(f"{options.machine} runs in QEMU (process {process.pid}), its UART on {url}")
+    print(f"Terminal: pio device monitor -p {url}. Stop it: pio run -t emulate-stop")
+
+
+def came_up(process: subprocess.Popen[bytes], port: int) -> int | None:
+    """Waits until QEMU listens, on a busy machine for some seconds; its status where it ended."""
+    deadline = time.monotonic() + 30
+    while port_is_free(port) and time.monotonic() < deadline:
+        if process.poll() is not None:
+            return process.returncode
+        time.sleep(0.05)
     try:
-        status = process.wait(timeout=0.5)
+        return process.wait(timeout=0.3)  # a machine that it cannot start ends it now
     except subprocess.TimeoutExpired:
-        url = f"socket://127.0.0.1:{options.port}"
-        print(f"{options.machine} runs in QEMU (process {process.pid}), its UART on {url}")
-        print(f"Terminal: pio device monitor -p {url}. Stop it: pio run -t emulate-stop")
-        return
-    sys.exit(f"Error: QEMU ended with status {status}: {log.read_text().strip()}")
+        return None
 
 
 def main() -> None:
