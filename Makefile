@@ -40,10 +40,11 @@ setup: $(STAMP)/base
 demo: setup
 	$(BIN)/w2s demo
 
-# A worker a core, a file of tests at a time: they share fixtures by file. One that crashes ends
-# the run, which would else wait for it.
+# A worker a core, a file of tests at a time: they share fixtures by file. In the order of the
+# folders, since those with long tests come first: the last file leaves the other cores idle. A worker
+# that crashes ends the run, which would else wait for it.
 test: $(STAMP)/test
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile \
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder \
 	    --max-worker-restart 0 $(PYTEST_ARGS)
 
 sanitize: $(STAMP)/test
