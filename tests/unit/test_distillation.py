@@ -168,6 +168,15 @@ def test_twins_are_the_same_crop_with_the_same_target(clips: list[targets.Taught
         np.testing.assert_array_equal(undisturbed[:half], undisturbed[half:])
 
 
+@pytest.mark.usefixtures("uncalibrated")
+def test_batches_of_twins_are_learnt_from(corpus: tuple[Path, Path], tmp_path: Path) -> None:
+    """Batches of several sizes, halved each."""
+    twins = replace(SMALL, steps=8, check=8, batch_s=4.0, crops=(2, 8), consistency=0.5)
+    facts = run(corpus, tmp_path / "mine", twins)
+    assert facts["training"]["steps_done"] == 8
+    assert facts["training"]["recipe"]["consistency"] == 0.5
+
+
 @pytest.mark.slow
 def test_processes_make_the_same_batches_in_order(clips: list[targets.Taught]) -> None:
     with batches.stream(clips, SMALL, 1, workers=2) as there:

@@ -23,7 +23,7 @@ def ccc_loss(
     def loss(target: Any, predicted: Any) -> Any:
         apart = _apart(target, predicted)
         if consistency:
-            half = predicted.shape[0] // 2
+            half = ops.shape(predicted)[0] // 2
             apart = apart + consistency * _apart(predicted[:half], predicted[half:])
         return ops.sum(ops.convert_to_tensor(share) * apart)
 
