@@ -186,10 +186,11 @@ def twins(
     factor = rng.uniform(*how.speeds) if not clean and rng.random() < how.speed else 1.0
     needed = int(np.ceil(samples * factor)) + 1
     first = how.beginning > 0 and rng.random() < how.beginning
-    x = to_sound(_crop(pcm, needed, rng, first))
-    undisturbed = to_pcm(np.resize(x, samples))
+    crop = _crop(pcm, needed, rng, first)
+    undisturbed = np.resize(crop, samples)
     if clean:
         return undisturbed, undisturbed
+    x = to_sound(crop)
     if factor != 1.0:
         x = speed(x, factor)
     x = np.resize(x, samples)
