@@ -94,9 +94,12 @@ def start(options: argparse.Namespace) -> None:
 def came_up(process: subprocess.Popen[bytes], port: int) -> int | None:
     """Waits until QEMU listens, on a busy machine for some seconds; its status where it ended."""
     deadline = time.monotonic() + 30
-    while port_is_free(port) and time.monotonic() < deadline:
+    while port_is_free(port):
         if process.poll() is not None:
             return process.returncode
+        if time.monotonic() > deadline:
+            process.kill()
+            sys.exit(f"Error: QEMU does not listen on TCP port {port} after 30 s.")
         time.sleep(0.05)
     try:
         return process.wait(timeout=0.3)  # a machine that it cannot start ends it now
